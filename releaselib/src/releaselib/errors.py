@@ -1,0 +1,86 @@
+"""Everything that can go wrong, as one tree of exceptions.
+
+::
+
+    ReleaseError            1
+    ├── ConfigError         2   release.toml, a template or the command line is wrong
+    ├── Refused             3   a precondition does not hold; nothing was changed
+    ├── Locked              4   somebody else holds the lock of the stage
+    ├── CommandFailed       5   a command failed on a host (or on this machine)
+    ├── HostsFailed         6   too many hosts failed; no switch was made
+    └── ServiceFailed       7   the index or the forge failed
+        ├── IndexFailed
+        └── ForgeFailed
+
+The number is the exit code of the command that meets the error. An error says what happened, shows
+the cause in the failing tool's own words, and names the next command to type.
+"""
+
+from __future__ import annotations
+
+
+class ReleaseError(Exception):
+    """The root of the tree.
+
+    ``what`` is one sentence with place and phase, ``cause`` the last lines of whatever failed,
+    ``next_step`` what to type or change now.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, cause: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.cause = cause.rstrip()
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        lines += ["    " + line for line in self.cause.splitlines()]
+        if self.next_step:
+            lines.append(f"next: {self.next_step}")
+        return "\n".join(lines)
+
+
+class ConfigError(ReleaseError):
+    """release.toml, a template or the command line is wrong."""
+
+    exit_code = 2
+
+
+class Refused(ReleaseError):
+    """A precondition does not hold; nothing was changed."""
+
+    exit_code = 3
+
+
+class Locked(ReleaseError):
+    """Somebody else holds the lock of the stage."""
+
+    exit_code = 4
+
+
+class CommandFailed(ReleaseError):
+    """A command failed on a host, or on this machine."""
+
+    exit_code = 5
+
+
+class HostsFailed(ReleaseError):
+    """More hosts failed than the failure budget allows; no switch was made."""
+
+    exit_code = 6
+
+
+class ServiceFailed(ReleaseError):
+    """A service that a release needs failed."""
+
+    exit_code = 7
+
+
+class IndexFailed(ServiceFailed):
+    """The package index failed or holds something unexpected."""
+
+
+class ForgeFailed(ServiceFailed):
+    """GitLab or GitHub failed or refused."""
