@@ -1,0 +1,5 @@
+"""releaselib is built and published with its own tasks: `fab build --json | fab publish`."""
+
+from releaselib.tasks import namespace
+
+__all__ = ["namespace"]

@@ -1,0 +1,43 @@
+"""Places where a project's fabfile adds its own work to a release.
+
+Each hook is a plain function that takes the :class:`releaselib.plan.Plan` (``on_failure`` also the
+error), registered by a decorator::
+
+    from releaselib import hooks
+
+    @hooks.post_switch
+    def announce(plan):
+        print(f"{plan.release.version} is live on {plan.stage}")
+
+A hook that raises stops the release where it stands; nothing has been switched before ``post_switch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Hook = TypeVar("Hook", bound=Callable[..., Any])
+_hooks: dict[str, list[Callable[..., Any]]] = {}
+
+
+def _registrar(name: str) -> Callable[[Hook], Hook]:
+    def register(function: Hook) -> Hook:
+        _hooks.setdefault(name, []).append(function)
+        return function
+
+    register.__name__ = name
+    return register
+
+
+pre_build = _registrar("pre_build")
+pre_deploy = _registrar("pre_deploy")
+post_deploy = _registrar("post_deploy")
+post_switch = _registrar("post_switch")
+on_failure = _registrar("on_failure")
+
+
+def run(name: str, *args: object) -> None:
+    """Call the hooks of that name in the order in which they were registered."""
+    for hook in _hooks.get(name, []):
+        hook(*args)

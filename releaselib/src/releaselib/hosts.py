@@ -1,0 +1,113 @@
+"""Hosts as values: what release.toml says under ``app`` and ``proxy``, expanded."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from releaselib.errors import ConfigError
+
+LOCAL = "local"
+RANGE = re.compile(r"\[(\d+):(\d+)\]")
+
+
+class Host(BaseModel):
+    """One machine of a stage; the address ``local`` is this machine, reached without ssh."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    address: str = Field(pattern=r"^[A-Za-z0-9_.:%-]+$")
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str = ""
+
+    @property
+    def name(self) -> str:
+        """How the host is called in messages and in ``--hosts``."""
+        return self.address if self.port == 22 else f"{self.address}:{self.port}"
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the machine that the command runs on."""
+        return self.address == LOCAL
+
+    @property
+    def visitors(self) -> str:
+        """The address that a proxy sends visitors to."""
+        return "127.0.0.1" if self.local else self.address
+
+
+def expand(entries: Any, where: str, user: str, root: Path, problems: list[str]) -> tuple[Host, ...]:
+    """Hosts of one role: addresses, ranges (``10.0.0.[1:100]``), tables, or a program's answer.
+
+    What is wrong is added to ``problems`` with the path of its key.
+    """
+    if isinstance(entries, dict) and set(entries) == {"command"}:
+        entries = _ask(entries["command"], where, root, problems)
+    if not isinstance(entries, list):
+        problems.append(f'{where}: must be a list of hosts or {{ command = "..." }}')
+        return ()
+    hosts: list[Host] = []
+    for number, entry in enumerate(entries):
+        hosts += _entry(entry, f"{where}.{number}", user, problems)
+    return tuple(hosts)
+
+
+def _entry(entry: Any, where: str, user: str, problems: list[str]) -> list[Host]:
+    table = {"address": entry} if isinstance(entry, str) else entry
+    if not isinstance(table, dict) or not isinstance(table.get("address"), str):
+        problems.append(f"{where}: must be an address or a table with an address")
+        return []
+    try:
+        return [Host(**{"user": user, **table, "address": one}) for one in addresses(table["address"])]
+    except ValidationError as error:
+        for one in error.errors():
+            problems.append(f"{where}.{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}")
+        return []
+
+
+def addresses(pattern: str) -> list[str]:
+    """Expand the ranges of a pattern: ``10.0.[1:2].[8:9]`` gives four addresses."""
+    match = RANGE.search(pattern)
+    if not match:
+        return [pattern]
+    first, last = int(match[1]), int(match[2])
+    width = len(match[1]) if match[1].startswith("0") else 0
+    rest = addresses(pattern[match.end() :])
+    return [f"{pattern[: match.start()]}{n:0{width}}{end}" for n in range(first, last + 1) for end in rest]
+
+
+def _ask(command: Any, where: str, root: Path, problems: list[str]) -> list[Any]:
+    """Hosts from a program of the project: one a line, or a JSON list."""
+    try:
+        done = subprocess.run(
+            shlex.split(command), cwd=root, capture_output=True, text=True, timeout=60, check=True
+        )
+        text = done.stdout.strip()
+        return list(json.loads(text)) if text.startswith("[") else text.split()
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        words = getattr(error, "stderr", "") or str(error)
+        problems.append(f"{where}.command: {command} failed: {words.strip()}")
+        return []
+
+
+def select(hosts: Sequence[Host], names: str) -> tuple[Host, ...]:
+    """The hosts that a comma separated list of names or globs means; all for an empty one.
+
+    Raises ConfigError for a name that matches no host.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    missing = [name for name in wanted if not any(fnmatch.fnmatch(host.name, name) for host in hosts)]
+    if missing:
+        raise ConfigError(
+            f"no such host in this stage: {', '.join(missing)}",
+            next_step="use one of: " + ", ".join(host.name for host in hosts),
+        )
+    return tuple(h for h in hosts if not wanted or any(fnmatch.fnmatch(h.name, w) for w in wanted))

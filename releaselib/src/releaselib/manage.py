@@ -1,0 +1,225 @@
+"""Single looks and acts on a stage: status, validate, supervisor, nginx, index, versions."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from releaselib import check, index, journal, nginx, phases, pypiserver, release, source, version
+from releaselib import slot as slots
+from releaselib.config import Project, Stage
+from releaselib.errors import ConfigError, HostsFailed, Refused
+from releaselib.fleet import Result
+from releaselib.hosts import select
+from releaselib.output import say
+from releaselib.phases import Work, at_work
+from releaselib.plan import UNSET, View
+
+
+@dataclass(frozen=True)
+class Status:
+    """A stage as it is: the live slot, a row a host, what is warm, and what needs a look."""
+
+    stage: str
+    live: str
+    version: str
+    url: str
+    rows: list[tuple[str, str, str, str, str]]
+    warm: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def status(project: Project, stage: str) -> Status:
+    """See every host; never fails because of a host, but tells it."""
+    with at_work(project, stage) as work:
+        work.view, problems = check.look(work.fleet, project.name)
+        return described(work.stage, work.view, problems + _unfinished(work), work.url)
+
+
+def _unfinished(work: Work) -> list[str]:
+    if work.stage.lock_hosts[0] in work.view.lost:
+        return []
+    history_ = journal.read(work.fleet)
+    began = journal.unfinished(history_)
+    notes = [] if not history_.locked else ["the stage is locked: somebody is at work on it"]
+    if began:
+        notes.append(
+            f"{began['action']} {began['release']['version']} by {began['who']} ({began['when']}) "
+            "was cut off; run it again, or fab rollback"
+        )
+    return notes
+
+
+def described(stage: Stage, view: View, problems: list[str], url: str) -> Status:
+    """A view as rows for people: host, slot, version, state, since. Pure."""
+    rows = []
+    for host, seen in view.app.items():
+        for name, one in seen.slots.items():
+            state = "live" if name == view.live else "warm" if one.healthy and one.running else "idle"
+            state = state if one.running or not one.release else f"{state}, stopped"
+            found = one.release
+            rows.append(
+                (
+                    host.name,
+                    name,
+                    found.version if found else UNSET,
+                    state if found else "empty",
+                    found.released if found else "",
+                )
+            )
+    for host, proxy in view.proxy.items():
+        rows.append((host.name, "nginx", proxy.version or UNSET, f"slot {proxy.slot or UNSET}", ""))
+    warm = [
+        f"slot {name}: {found.version} on {len(view.holders(name))} of {len(stage.app)} hosts"
+        for name in stage.settings.slots
+        if name != view.live and (found := view.release(name)) and view.holders(name)
+    ]
+    notes = problems + [words for words in view.lost.values()]
+    if view.split:
+        notes.append("the proxies do not agree; fab switch --slot SLOT puts all on one")
+    return Status(stage.name, view.live, view.version, url, rows, warm, notes)
+
+
+def history(project: Project, stage: str, number: int) -> list[dict[str, Any]]:
+    """The last events of the stage's journal."""
+    with at_work(project, stage) as work:
+        return journal.read(work.fleet).events[-number:]
+
+
+def doctor(project: Project, stage: str, ref: str) -> str:
+    """Everything that would stop a release, at once. Raises what a release would raise."""
+    with at_work(project, stage) as work:
+        phases.check(work, lambda: source.look(project.root, ref))
+        index.password(work.stage.index)
+        return f"nothing stands against a release to {stage} ({len(work.view.app)} app hosts, {len(work.view.proxy)} proxies)"
+
+
+def validate(project: Project, stage: str, *, slot: str = "", hosts: str = "") -> str:
+    """Ask every process of a slot, on every host and from nobody's memory. Raises HostsFailed."""
+    with at_work(project, stage) as work:
+        work.view, _ = check.look(work.fleet, project.name)
+        chosen = _slot(work, slot or work.view.live)
+        found = work.view.release(chosen)
+        if not found:
+            raise Refused(f"slot {chosen} is empty", next_step="fab status")
+        wanted = select(work.stage.app, hosts)
+        results = work.fleet.each(wanted, lambda r: slots.check_health(r, work.stage, chosen, found.version))
+        _all(results, "validate")
+        return f"slot {chosen} ({found.version}) is healthy on {len(results)} hosts, {work.stage.settings.processes} processes each"
+
+
+def _slot(work: Work, name: str) -> str:
+    if name not in work.stage.settings.slots:
+        raise ConfigError(
+            f"stage {work.stage.name} has no slot {name or UNSET!r}",
+            next_step=f"use one of: {', '.join(work.stage.settings.slots)}",
+        )
+    return name
+
+
+def _all(results: list[Result[Any]], what: str) -> None:
+    failed = [str(r.error) for r in results if r.error]
+    if failed:
+        raise HostsFailed(
+            f"{what}: {len(failed)} of {len(results)} hosts failed",
+            cause="\n".join(failed),
+            next_step="fab status",
+        )
+
+
+def supervise(
+    project: Project, stage: str, action: str, *, slot: str = "", hosts: str = ""
+) -> dict[str, str]:
+    """One of `slot.ACTIONS` on a slot (the live one by default) of every host; host -> answer."""
+    with at_work(project, stage) as work:
+        work.view, _ = check.look(work.fleet, project.name)
+        chosen = _slot(work, slot or work.view.live)
+        results = work.fleet.each(
+            select(work.stage.app, hosts), lambda r: slots.act(r, work.stage, action, chosen)
+        )
+        _all(results, f"supervisor.{action}")
+        return {r.host.name: r.get().strip() for r in results}
+
+
+def remove(project: Project, stage: str, *, slot: str = "", hosts: str = "", everything: bool = False) -> str:
+    """Stop and remove a slot; ``everything``: all slots, and what else the stage has for itself."""
+    with at_work(project, stage) as work:
+        work.view, _ = check.look(work.fleet, project.name)
+        chosen = work.stage.settings.slots if everything else (_slot(work, slot),)
+        if work.view.live in chosen and not everything:
+            raise Refused(f"slot {slot} is live; visitors are served from it", next_step="fab switch first")
+        if everything and work.stage.nginx == "own":
+            _all(
+                work.fleet.each(work.stage.proxy, lambda r: nginx.control(r, work.stage, "stop")),
+                "nginx.stop",
+            )
+        results = work.fleet.each(
+            select(work.stage.app, hosts), lambda r: slots.act(r, work.stage, "remove", *chosen)
+        )
+        _all(results, "slot.remove")
+        if everything and work.stage.index.folder and pypiserver.stop(Path(work.stage.index.folder)):
+            say("index stopped")
+        return f"removed: slot {', '.join(chosen)} on {len(results)} hosts"
+
+
+def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "") -> dict[str, str]:
+    """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer."""
+    with at_work(project, stage) as work:
+        proxies = select(work.stage.proxy, hosts)
+        if action == "setup":
+            results = work.fleet.each(proxies, lambda r: _set_up(r, work))
+        else:
+            results = work.fleet.each(proxies, lambda r: nginx.control(r, work.stage, action))
+        _all(results, f"nginx.{action}")
+        return {r.host.name: r.get() or "done" for r in results}
+
+
+def _set_up(remote: Any, work: Work) -> str:
+    path = work.project.root / nginx.TEMPLATE
+    if not path.exists():
+        raise ConfigError(f"{path} is missing", next_step="bring it back from git")
+    text = nginx.site(path.read_text("utf-8"), work.stage, work.project.name)
+    nginx.setup(remote, work.stage, work.project.name, text, check.site(work.stage, work.project.name))
+    return "set up"
+
+
+# --- versions and the index
+
+
+def next_version(project: Project, stage: str, name: str) -> str:
+    """The version that the next release would get."""
+    return version.chosen(
+        asked="",
+        name=name,
+        static=project.static_version,
+        existing=release.versions(project, stage),
+        today=datetime.date.today(),
+    )
+
+
+def latest_version(project: Project, stage: str) -> str:
+    """The newest version, or "-" before the first."""
+    return version.latest(release.versions(project, stage)) or UNSET
+
+
+def list_index(project: Project, stage: str, packages: str) -> list[Any]:
+    """The names on the index, or every file of the packages asked for."""
+    chosen = release.index_of(project, stage)
+    if not packages:
+        return list(index.projects(chosen))
+    return [file for name in packages.split(",") for file in index.files(chosen, name)]
+
+
+def serve_index(folder: str, host: str, port: int, username: str) -> None:
+    """Run a pypiserver in place of this process. Raises Refused without a password for uploads."""
+    password = os.environ.get(index.PASSWORD, "")
+    if not password:
+        raise Refused(
+            f"{index.PASSWORD} is not set: it becomes the upload password of {username}",
+            next_step=f"export {index.PASSWORD}=$(python3 -c 'import secrets; print(secrets.token_urlsafe())')",
+        )
+    say(f"serving {folder} at http://{host}:{port}/simple/; stop it with ctrl-c")
+    pypiserver.serve(pypiserver.Server(Path(folder).resolve(), host, port), username, password)

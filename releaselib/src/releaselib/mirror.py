@@ -1,0 +1,108 @@
+"""`fab index.sync`: the project's dependencies -> wheels on the team's index.
+
+They come from wherever this machine's pip is configured to look; what has no wheel is built here,
+so that hosts need no compiler.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from uv import find_uv_bin
+
+from releaselib import index as index_
+from releaselib import shell
+from releaselib.config import Index
+from releaselib.errors import IndexFailed
+
+
+def locked(folder: Path) -> str:
+    """The pins of the project's uv.lock without its own name, or the empty text without a lock."""
+    if not (folder / "uv.lock").exists():
+        return ""
+    argv = (
+        find_uv_bin(),
+        "export",
+        "--frozen",
+        "--no-default-groups",
+        "--no-emit-project",
+        "--no-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+        "--project",
+        str(folder),
+    )
+    return shell.run(argv, what="uv.lock cannot be read", next_step="uv lock").stdout
+
+
+def needed(wheel: Path, extra: Sequence[str] = ()) -> list[str]:
+    """What a built wheel requires (core metadata, Requires-Dist), and the ``extra`` requirements.
+
+    An extra requirement on the project itself, like ``shop[redis]``, gives what that extra needs.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        meta = parse_email(archive.read(name))[0]
+    wanted = [Requirement(text) for text in extra]
+    own = [r for r in wanted if canonicalize_name(r.name) == canonicalize_name(meta["name"])]
+    extras = ["", *sorted(e for r in own for e in r.extras)]
+    needs = [Requirement(text) for text in meta.get("requires_dist", [])]
+    chosen = [r for r in needs if not r.marker or any(r.marker.evaluate({"extra": e}) for e in extras)]
+    for requirement in chosen:
+        requirement.marker = None
+    return [str(r) for r in (*chosen, *(r for r in wanted if r not in own))]
+
+
+def command(
+    requirements: Sequence[str], out: Path, *, python: str = "", constraints: Path
+) -> tuple[str, ...]:
+    """The command that collects wheels into ``out``; for another Python only ready-made ones."""
+    pip = (sys.executable, "-m", "pip")
+    options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraints))
+    if python and python != f"{sys.version_info.major}.{sys.version_info.minor}":
+        return (
+            *pip,
+            "download",
+            *options,
+            "--python-version",
+            python,
+            "--only-binary",
+            ":all:",
+            "--dest",
+            str(out),
+            *requirements,
+        )
+    return (*pip, "wheel", *options, "--wheel-dir", str(out), *requirements)
+
+
+def sync(index: Index, requirements: Sequence[str], *, python: str = "", constraints: str = "") -> list[str]:
+    """Bring the requirements and all they need to the index; returns the uploaded file names.
+
+    Raises IndexFailed when a package cannot be fetched or uploaded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, lock = Path(folder) / "wheels", Path(folder) / "lock.txt"
+        out.mkdir()
+        lock.write_text(constraints, "utf-8")
+        shell.run(
+            command(requirements, out, python=python, constraints=lock),
+            error=IndexFailed,
+            what=f"index.sync: cannot fetch {', '.join(requirements)}",
+            next_step="check the names and this machine's pip configuration: pip config list",
+        )
+        new = [path for path in sorted(out.iterdir()) if not _held(index, path)]
+        index_.upload(index, new)
+    return [path.name for path in new]
+
+
+def _held(index: Index, path: Path) -> bool:
+    project = path.name.partition("-")[0]
+    return any(file.name == path.name for file in index_.files(index, project))

@@ -1,0 +1,256 @@
+"""What will be done, as a value: decided from what was seen, before anything is changed. Pure.
+
+A :class:`View` is what a fleet looks like now; a :class:`Plan` is made of it and then carried out,
+printed (``--plan``) or written to the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from releaselib.config import Stage
+from releaselib.errors import ConfigError, Refused
+from releaselib.hosts import Host
+
+UNSET = "-"
+"""What nginx says it serves before the first switch."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of the project as it stands in a slot.
+
+    ``serial`` counts the releases of a stage, so that no clock decides which one came before;
+    ``released`` (ISO 8601, UTC) and ``who`` are for people; ``wheels`` maps name to version.
+    """
+
+    project: str
+    version: str
+    commit: str = ""
+    serial: int = 0
+    released: str = ""
+    who: str = ""
+    profile: str = ""
+    wheels: dict[str, str] = field(default_factory=dict)
+
+
+def release_of(table: Mapping[str, Any] | None) -> Release | None:
+    """A Release from its JSON form; keys of a newer library are passed over."""
+    if not table:
+        return None
+    known = {f.name for f in fields(Release)}
+    return Release(**{key: value for key, value in table.items() if key in known})
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot on one host: what is in it, whether its supervisord runs, whether it became healthy."""
+
+    release: Release | None
+    running: bool
+    healthy: bool
+
+
+@dataclass(frozen=True)
+class App:
+    """What was seen on an app host."""
+
+    python: str
+    machine: str
+    slots: dict[str, Slot]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """What was seen on a proxy: the slot and version that nginx says it serves, if any."""
+
+    slot: str
+    version: str
+    set_up: bool
+    draining: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """The hosts of a stage as they were seen, and the problems that were met, host by host."""
+
+    app: dict[Host, App]
+    proxy: dict[Host, Proxy]
+    lost: dict[Host, str] = field(default_factory=dict)
+
+    @property
+    def live(self) -> str:
+        """The live slot; the empty text before the first switch and while the proxies disagree."""
+        slots = {seen.slot for seen in self.proxy.values()}
+        return slots.pop() if len(slots) == 1 else ""
+
+    @property
+    def split(self) -> str:
+        """What each proxy serves, when they do not agree; else the empty text."""
+        served = {f"{seen.slot} {seen.version}".strip() for seen in self.proxy.values()}
+        lines = [f"{host.name}: {seen.slot or UNSET} {seen.version}" for host, seen in self.proxy.items()]
+        return "\n".join(lines) if len(served) > 1 else ""
+
+    @property
+    def version(self) -> str:
+        """The version that visitors get, or the empty text."""
+        return next((seen.version for seen in self.proxy.values() if self.live), "")
+
+    def release(self, slot: str) -> Release | None:
+        """The newest release that any app host has in that slot."""
+        found = [s.slots[slot].release for s in self.app.values() if slot in s.slots]
+        return max((r for r in found if r), key=lambda r: r.serial, default=None)
+
+    def holders(self, slot: str) -> list[Host]:
+        """The app hosts on which that release is complete in the slot and its supervisord runs."""
+        wanted = self.release(slot)
+        return (
+            [
+                host
+                for host, seen in self.app.items()
+                if seen.slots[slot].release == wanted
+                and seen.slots[slot].healthy
+                and seen.slots[slot].running
+            ]
+            if wanted
+            else []
+        )
+
+    def serial(self) -> int:
+        """The highest serial number of any release on any host."""
+        return max(
+            (s.release.serial for app in self.app.values() for s in app.slots.values() if s.release),
+            default=0,
+        )
+
+
+def idle_slot(stage: Stage, live: str, asked: str = "") -> str:
+    """The slot to stage in: the one after the live slot, or the one asked for.
+
+    Raises ConfigError for a slot that the stage does not have, Refused for the live one.
+    """
+    slots = stage.settings.slots
+    if asked and asked not in slots:
+        raise ConfigError(
+            f"stage {stage.name} has no slot {asked!r}", next_step=f"use one of: {', '.join(slots)}"
+        )
+    if asked and asked == live:
+        raise Refused(
+            f"slot {asked} is live; visitors are served from it",
+            next_step="use another slot, or none to let the release choose",
+        )
+    return asked or (slots[(slots.index(live) + 1) % len(slots)] if live in slots else slots[0])
+
+
+def rollback_slot(view: View, stage: Stage, version: str = "") -> str:
+    """The slot to go back to, or the empty text when the wanted version is in none.
+
+    Without a version it is the release that came before the live one; raises Refused when there is
+    none, so that a second rollback does not lead forward again.
+    """
+    live = view.release(view.live) if view.live else None
+    idle = [
+        (r.serial, slot, r)
+        for slot in stage.settings.slots
+        if slot != view.live and (r := view.release(slot))
+    ]
+    if version:
+        return max(((n, slot) for n, slot, r in idle if r.version == version), default=(0, ""))[1]
+    older = [(n, slot) for n, slot, r in idle if live is None or n < live.serial]
+    if not older:
+        newer = ", ".join(r.version for _, _, r in idle) or "nothing"
+        raise Refused(
+            f"rollback: no slot holds a release older than the live one ({view.version or UNSET}); "
+            f"beside it there is {newer}",
+            next_step="fab rollback --version V stages an older version again; fab history lists them",
+        )
+    return max(older)[1]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One phase of a plan: its name, the hosts it works on, and what it does in words."""
+
+    phase: str
+    hosts: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A release, deploy, switch or rollback before it is carried out.
+
+    ``files`` maps the name of a file on the hosts to its text.
+    """
+
+    action: str
+    stage: str
+    release: Release
+    slot: str
+    live: str
+    live_version: str
+    app: tuple[Host, ...]
+    proxy: tuple[Host, ...]
+    steps: tuple[Step, ...]
+    files: dict[str, str] = field(default_factory=dict)
+
+
+WORDS = {
+    "build": "build {version} from {commit} in a clean clone",
+    "publish": "upload to {index}, read back, tag",
+    "lock": "lock the stage and open its journal",
+    "stage": "install {version} in slot {slot}, start it, wait until every process is healthy",
+    "check": "ask every process of slot {slot} for its health",
+    "switch": "point nginx from slot {live} to slot {slot}, ask it which release it serves",
+    "prove": "sample every proxy, wait for old workers",
+    "record": "write the outcome to the journal",
+}
+PHASES = {
+    "release": ("build", "publish", "lock", "stage", "switch", "prove", "record"),
+    "deploy": ("lock", "stage", "record"),
+    "quickdeploy": ("build", "publish", "lock", "stage", "record"),
+    "switch": ("lock", "check", "switch", "prove", "record"),
+    "rollback": ("lock", "check", "switch", "prove", "record"),
+}
+ON = {"stage": "app", "check": "app", "switch": "proxy", "prove": "proxy"}
+
+
+def make(
+    action: str,
+    stage: Stage,
+    view: View,
+    release: Release,
+    slot: str,
+    *,
+    app: tuple[Host, ...] = (),
+    files: dict[str, str] | None = None,
+) -> Plan:
+    """The plan of an action: which steps, on which hosts, from which slot to which."""
+    hosts = {"app": app or stage.app, "proxy": stage.proxy}
+    live = view.live
+    words = {
+        "version": release.version,
+        "commit": release.commit[:12],
+        "index": stage.index.upload_url,
+        "slot": slot,
+        "live": live or UNSET,
+    }
+    steps = tuple(
+        Step(phase, tuple(h.name for h in hosts.get(ON.get(phase, ""), ())), WORDS[phase].format(**words))
+        for phase in PHASES[action]
+        if stage.proxy or ON.get(phase) != "proxy"
+    )
+    return Plan(
+        action,
+        stage.name,
+        release,
+        slot,
+        live,
+        view.version,
+        hosts["app"],
+        hosts["proxy"],
+        steps,
+        files or {},
+    )

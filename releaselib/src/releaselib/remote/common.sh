@@ -1,0 +1,98 @@
+# Goes in front of every script that runs on a host.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+umask 022
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() { # fail CODE WORDS...
+    code=$1
+    shift
+    say "$*"
+    exit "$code"
+}
+
+# The Python that release.toml asks for: a path, a version like 3.12, or any python3.
+find_python() {
+    case $1 in
+        */*) command -v "$1" || return 1 ;;
+        '') command -v python3 || return 1 ;;
+        *) command -v "python$1" || return 1 ;;
+    esac
+}
+
+# One release at a time works on a host; another waits for it. Frees itself with the process.
+lock_host() { # lock_host PREFIX
+    mkdir -p "$1"
+    exec 9>"$1/host.lock"
+    flock -w 60 9 || fail 75 "another release is at work on this host (held: $1/host.lock)"
+}
+
+alive() { # alive PIDFILE
+    [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null
+}
+
+# Wait until a pid is gone: up to 20 s politely, then by force.
+wait_gone() { # wait_gone PID
+    n=0
+    while kill -0 "$1" 2>/dev/null; do
+        n=$((n + 1))
+        if [ "$n" -eq 200 ]; then kill -KILL "$1" 2>/dev/null || true; fi
+        [ "$n" -lt 250 ] || fail 1 "process $1 does not end"
+        sleep 0.1
+    done
+}
+
+stop_slot() { # stop_slot FOLDER: its supervisord, and with it all its processes
+    alive "$1/run/supervisord.pid" || return 0
+    pid=$(cat "$1/run/supervisord.pid")
+    kill -TERM "$pid" 2>/dev/null || true
+    wait_gone "$pid"
+}
+
+# nginx as the stage wants it: its own master below PREFIX, or the one of the system.
+nginx_() { # nginx_ MODE SUDO PREFIX ARGUMENTS...
+    mode=$1 sudo=$2 prefix=$3
+    shift 3
+    if [ "$mode" = own ]; then
+        nginx -p "$prefix/nginx/" -c "$prefix/nginx/nginx.conf" -e "$prefix/nginx/error.log" "$@"
+    else
+        as_root "$sudo" nginx "$@"
+    fi
+}
+
+as_root() { # as_root SUDO COMMAND...
+    sudo=$1
+    shift
+    if [ "$sudo" = yes ] && [ "$(id -u)" -ne 0 ]; then sudo -n "$@"; else "$@"; fi
+}
+
+# Write the files of a JSON object (standard input: name -> text), readable by their owner only.
+unpack_files() { # unpack_files PYTHON FOLDER
+    "$1" -c '
+import json, os, sys
+for name, text in json.load(sys.stdin).items():
+    path = os.path.join(sys.argv[1], name)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+' "$2"
+}
+
+nginx_pid() { # nginx_pid MODE PREFIX
+    if [ "$1" = own ]; then echo "$2/nginx/nginx.pid"; else echo /run/nginx.pid; fi
+}
+
+# Start nginx, or let a running one take the new configuration.
+start_nginx() { # start_nginx MODE SUDO PREFIX
+    if alive_as_root "$2" "$(nginx_pid "$1" "$3")"; then
+        nginx_ "$1" "$2" "$3" -s reload 9>&-
+    elif [ "$1" = system ] && [ -d /run/systemd/system ]; then
+        as_root "$2" systemctl start nginx
+    else
+        nginx_ "$1" "$2" "$3" 9>&-
+    fi
+}
+
+alive_as_root() { # alive_as_root SUDO PIDFILE
+    [ -s "$2" ] && as_root "$1" kill -0 "$(cat "$2")" 2>/dev/null
+}

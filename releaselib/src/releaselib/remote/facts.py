@@ -1,0 +1,136 @@
+"""facts.py PREFIX JSON: what a host holds now, as one JSON object. Changes nothing.
+
+JSON: {"ports": {slot: [port, ...]}, "probe": url or "", "host": Host header, "site": path, "nginx": mode}
+"""
+
+import glob
+import json
+import os
+import platform
+import shutil
+import sys
+import urllib.request
+
+PREFIX, WANTED = sys.argv[1], json.loads(sys.argv[2])
+
+
+def read(path, binary=False):
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        return data if binary else data.decode("utf-8", "replace")
+    except OSError:
+        return b"" if binary else ""
+
+
+def command(pid):
+    return read("/proc/%s/cmdline" % pid).replace("\0", " ").strip()
+
+
+def parent(pid):
+    return read("/proc/%s/stat" % pid).rpartition(")")[2].split()[1:2]
+
+
+def listeners():
+    """Port -> inode of every listening TCP socket."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read(table).splitlines()[1:]:
+            part = line.split()
+            if part[3] == "0A":
+                found[int(part[1].rpartition(":")[2], 16)] = part[9]
+    return found
+
+
+def owners(inodes):
+    """Inode -> pid, for the sockets whose process this user may look at."""
+    found = {}
+    for fd in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith("socket:[") and target[8:-1] in inodes:
+            found.setdefault(target[8:-1], fd.split("/")[2])
+    return found
+
+
+def family(pid):
+    """The pid and its ancestors."""
+    line = []
+    while pid and pid != "0" and pid not in line:
+        line.append(pid)
+        pid = (parent(pid) or [""])[0]
+    return line
+
+
+def slot(name):
+    folder = os.path.join(PREFIX, "slots", name)
+    pid = read(os.path.join(folder, "run", "supervisord.pid")).strip()
+    running = bool(pid) and "supervisord" in command(pid)
+    release = read(os.path.join(folder, "release.json"))
+    return {
+        "pid": pid if running else "",
+        "release": json.loads(release) if release else None,
+        "healthy": os.path.exists(os.path.join(folder, "healthy")),
+    }
+
+
+def ports(slots):
+    """Every wanted port that somebody listens on: who, and whether it is the slot itself."""
+    found = []
+    sockets = listeners()
+    holders = owners(set(sockets.values()))
+    for name, numbers in WANTED["ports"].items():
+        for port in numbers:
+            if port in sockets:
+                pid = holders.get(sockets[port], "")
+                mine = bool(slots[name]["pid"]) and slots[name]["pid"] in family(pid)
+                found.append(
+                    {
+                        "port": port,
+                        "slot": name,
+                        "pid": pid,
+                        "command": command(pid) if pid else "",
+                        "ours": mine,
+                    }
+                )
+    return found
+
+
+def serving():
+    """Which release nginx says it sends visitors to: "SLOT VERSION", "-", or "" when it does not answer."""
+    request = urllib.request.Request(WANTED["probe"] + "/-/release", headers={"Host": WANTED["host"]})
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=5) as answer:
+            return answer.read().decode().strip()
+    except Exception:
+        return ""
+
+
+def draining():
+    """How many old nginx workers still finish requests."""
+    found = [command(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/cmdline")]
+    return sum(line.startswith("nginx: worker process is shutting down") for line in found)
+
+
+facts = {
+    "python": platform.python_version(),
+    "machine": platform.machine(),
+    "executable": sys.executable,
+}
+if WANTED["ports"]:
+    facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
+    facts["ports"] = ports(facts["slots"])
+if WANTED["probe"]:
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+    facts["nginx"] = shutil.which("nginx", path=path) or ""
+    facts["site"] = os.path.exists(WANTED["site"])
+    facts["serving"] = serving()
+    facts["draining"] = draining()
+    facts["file"] = read(os.path.join(PREFIX, "nginx", "upstream.conf")).partition("\n")[0]
+    number = int(WANTED["probe"].rpartition(":")[2])
+    pid = owners(set(filter(None, [listeners().get(number)]))).get(listeners().get(number), "")
+    facts["listener"] = command(pid) if pid else ("somebody" if number in listeners() else "")
+print(json.dumps(facts))

@@ -1,0 +1,116 @@
+"""One resolution for all hosts: requirements -> exact versions with hashes, from the index alone.
+
+Hosts never resolve by themselves. uv resolves for the Python and the machine type of the hosts,
+whatever this machine is.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from releaselib import shell
+from releaselib.config import Index
+from releaselib.errors import Refused
+from releaselib.shell import Output
+
+TOOLS = ("supervisor>=4.3",)
+"""What every host needs beside the release, in a virtualenv of its own."""
+
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What hosts install: the pins of the release and those of the tools, as requirements files."""
+
+    release: str
+    tools: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the hosts are: their Python, like 3.12, and machine type, like x86_64."""
+
+    python: str
+    machine: str
+
+
+def command(
+    requirements: Path, index: Index, target: Target, *, constraints: Path, links: Path
+) -> tuple[str, ...]:
+    """The command that resolves a file of requirements. Pure but for the name of this machine."""
+    here = platform.system() == "Linux" and platform.machine() == target.machine
+    place = () if here else ("--python-platform", f"{target.machine}-unknown-linux-gnu")
+    return (
+        find_uv_bin(),
+        "pip",
+        "compile",
+        "--no-config",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+        "--generate-hashes",
+        "--only-binary",
+        ":all:",
+        "--default-index",
+        index.url,
+        "--find-links",
+        str(links),
+        "--constraints",
+        str(constraints),
+        "--python-version",
+        target.python,
+        *place,
+        str(requirements),
+    )
+
+
+def resolve(
+    requirements: Sequence[str],
+    index: Index,
+    target: Target,
+    *,
+    constraints: str = "",
+    links: Path | None = None,
+) -> str:
+    """Pins with hashes, in the form of a requirements file (``name==1.0 --hash=sha256:...``).
+
+    ``constraints`` are the lines of the project's lock; ``links`` is a folder with wheels that are
+    not on the index yet. Raises Refused that names what the index lacks.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
+        wanted.write_text("\n".join(requirements) + "\n", "utf-8")
+        lock.write_text(constraints, "utf-8")
+        wheels.mkdir()
+        argv = command(wanted, index, target, constraints=lock, links=links or wheels)
+        env = shell.isolated(os.environ, "UV_", "PIP_")
+        done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise _refusal(Output(done.returncode, done.stdout, done.stderr), index)
+    return done.stdout
+
+
+def _refusal(output: Output, index: Index) -> Refused:
+    lacking = sorted(set(MISSING.findall(" ".join(output.stderr.split()))))
+    what = f"the index lacks {', '.join(lacking)}" if lacking else "the dependencies cannot be resolved"
+    return Refused(
+        f"resolve: {what} ({index.url})",
+        cause=output.words,
+        next_step="fab index.sync" + (f" --packages {','.join(lacking)}" if lacking else ""),
+    )
+
+
+def pins(text: str) -> dict[str, str]:
+    """Name -> version of a resolution. Pure."""
+    return dict(PINNED.findall(text))

@@ -1,0 +1,358 @@
+"""The tasks of Fabric: parse, call, print. A generated fabfile.py takes ``namespace`` from here.
+
+Whatever a task does is a plain function elsewhere; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fabric import task as fabric_task
+from invoke import Collection
+
+from releaselib import errors, output
+
+COMMON = {
+    "stage": "the stage of release.toml to work on (default: local)",
+    "json": "print the result as JSON, which the next command can take",
+    "quiet": "no progress, results only",
+    "hosts": "only these hosts: names or globs with commas between",
+    "slot": "the slot to work on: a, b, ...",
+    "version": "a version (PEP 440)",
+    "ref": "a branch, tag or commit; HEAD of a clean branch without it",
+    "name": "a label for the version, like fixbug",
+    "profile": "the word handed to the supervisord template",
+}
+
+namespace = Collection()
+"""All tasks, grouped as in ``fab --list``."""
+
+
+def task(group: str = "", name: str = "", **help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a task of a function: help for each option, errors in words, exit codes, ``--json``, ``--quiet``."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def body(context: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
+            output.set_quiet(quiet)
+            with_errors(lambda: _print(function(context, *args, **options), json))
+
+        body.__signature__ = _with_switches(function)  # type: ignore[attr-defined]
+        options = inspect.signature(body).parameters
+        made = fabric_task(
+            name=name or function.__name__.strip("_"),
+            auto_shortflags=False,
+            help={key: {**COMMON, **help_}[key] for key in options if key != "context"},
+        )(body)
+        _group(group).add_task(made)
+        return function
+
+    return wrap
+
+
+def _with_switches(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    switches = [
+        inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False)
+        for n in ("json", "quiet")
+    ]
+    return signature.replace(parameters=[*signature.parameters.values(), *switches])
+
+
+def _group(name: str) -> Collection:
+    if not name:
+        return namespace
+    if name not in namespace.collections:
+        namespace.add_collection(Collection(name), name)
+    return namespace.collections[name]
+
+
+def with_errors(act: Callable[[], None]) -> None:
+    """Run, turn a ReleaseError into its words on stderr and its exit code, an interrupt into 130."""
+    try:
+        act()
+    except errors.ReleaseError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _print(value: Any, as_json: bool) -> None:
+    from releaselib import words
+
+    if value is not None:
+        output.show(output.as_json(value) if as_json else words.of(value))
+
+
+def _load() -> Any:
+    from releaselib.config import load
+
+    return load()
+
+
+@task(plan="print what would be done, and do nothing")
+def release(context, stage="local", version="", name="", ref="", profile="", plan=False):  # type: ignore[no-untyped-def]
+    """Release: version, build, publish, stage in the idle slot, switch, prove.
+
+    Example: fab release --stage production
+    """
+    from releaselib.release import release as act
+
+    return act(_load(), stage, asked=version, name=name, ref=ref, profile=profile, only_plan=plan)
+
+
+@task()
+def plan(context, stage="local", version="", name="", ref="", profile=""):  # type: ignore[no-untyped-def]
+    """Print what a release would do, without doing it.
+
+    Example: fab plan --stage production --json
+    """
+    from releaselib.release import release as act
+
+    return act(_load(), stage, asked=version, name=name, ref=ref, profile=profile, only_plan=True)
+
+
+@task()
+def rollback(context, stage="local", version=""):  # type: ignore[no-untyped-def]
+    """Go back to the release before the live one, or to a version.
+
+    Example: fab rollback --stage production
+    """
+    from releaselib.release import rollback as act
+
+    return act(_load(), stage, asked=version)
+
+
+@task(out="the folder for wheel and sdist (default: dist)")
+def build(context, stage="", version="", name="", ref="", out="dist"):  # type: ignore[no-untyped-def]
+    """Build wheel and sdist of a commit in a clean clone.
+
+    Example: fab build --name fixbug --json > built.json
+    """
+    from releaselib.release import build as act
+
+    return act(_load(), Path(out).resolve(), stage=stage, asked=version, name=name, ref=ref)
+
+
+@task(built="the JSON that `fab build --json` printed; - for standard input")
+def publish(context, stage="", built="-"):  # type: ignore[no-untyped-def]
+    """Upload what was built, read it back, tag the commit.
+
+    Example: fab build --json | fab publish --stage staging
+    """
+    import json
+
+    from releaselib.build import Built
+    from releaselib.release import publish as act
+
+    text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
+    return act(_load(), Built(**json.loads(text)), stage=stage)
+
+
+@task()
+def deploy(context, stage="local", version="", slot="", profile="", hosts=""):  # type: ignore[no-untyped-def]
+    """Stage a published version in an idle slot; visitors notice nothing.
+
+    Example: fab deploy --stage staging --version 2026.11.23.1
+    """
+    from releaselib.release import deploy as act
+
+    return act(_load(), stage, asked=version, slot=slot, profile=profile, hosts=hosts)
+
+
+@task()
+def quickdeploy(context, stage="local", ref="", slot="", profile=""):  # type: ignore[no-untyped-def]
+    """Build, publish and stage a commit, without a switch.
+
+    Example: fab quickdeploy --stage staging --ref fix-login
+    """
+    from releaselib.release import quickdeploy as act
+
+    return act(_load(), stage, ref=ref, slot=slot, profile=profile)
+
+
+@task()
+def switch(context, stage="local", slot=""):  # type: ignore[no-untyped-def]
+    """Point every proxy at another slot, after a health check of it.
+
+    Example: fab switch --stage staging --slot b
+    """
+    from releaselib.release import switch as act
+
+    return act(_load(), stage, slot=slot)
+
+
+@task()
+def validate(context, stage="local", slot="", hosts=""):  # type: ignore[no-untyped-def]
+    """Ask every process of a slot (the live one by default) for its health.
+
+    Example: fab validate --stage staging --slot b
+    """
+    from releaselib.manage import validate as act
+
+    return act(_load(), stage, slot=slot, hosts=hosts)
+
+
+@task()
+def status(context, stage="local"):  # type: ignore[no-untyped-def]
+    """What is live, warm and idle on every host, and what was left unfinished.
+
+    Example: fab status --stage production
+    """
+    from releaselib.manage import status as act
+
+    return act(_load(), stage)
+
+
+@task(number="how many events")
+def history(context, stage="local", number=20):  # type: ignore[no-untyped-def]
+    """What happened on a stage, newest last.
+
+    Example: fab history --stage production --number 50
+    """
+    from releaselib.manage import history as act
+
+    return act(_load(), stage, number)
+
+
+@task()
+def doctor(context, stage="local", ref=""):  # type: ignore[no-untyped-def]
+    """Everything that would stop a release, at once, without building anything.
+
+    Example: fab doctor --stage production
+    """
+    from releaselib.manage import doctor as act
+
+    return act(_load(), stage, ref)
+
+
+@task("version", "next")
+def next_(context, stage="", name=""):  # type: ignore[no-untyped-def]
+    """The version that the next release would get.
+
+    Example: fab version.next
+    """
+    from releaselib.manage import next_version as act
+
+    return act(_load(), stage, name)
+
+
+@task("version")
+def latest(context, stage=""):  # type: ignore[no-untyped-def]
+    """The newest version, from tags and index.
+
+    Example: fab version.latest
+    """
+    from releaselib.manage import latest_version as act
+
+    return act(_load(), stage)
+
+
+@task("slot")
+def create(context, stage="local", version="", slot="", profile="", hosts=""):  # type: ignore[no-untyped-def]
+    """The same as `fab deploy`: a slot is built by staging a version in it.
+
+    Example: fab slot.create --stage staging --slot b --version 2026.11.23.1
+    """
+    return deploy(context, stage, version, slot, profile, hosts)
+
+
+@task("slot", all="every slot, and with a stage of its own also its nginx and index")
+def remove(context, stage="local", slot="", hosts="", all=False):  # type: ignore[no-untyped-def]  # noqa: A002
+    """Stop and remove a slot; the live one only with --all.
+
+    Example: fab slot.remove --stage local --all
+    """
+    from releaselib.manage import remove as act
+
+    return act(_load(), stage, slot=slot, hosts=hosts, everything=all)
+
+
+def _supervisor(action: str, words: str) -> None:
+    def act(context, stage="local", slot="", hosts=""):  # type: ignore[no-untyped-def]
+        from releaselib.manage import supervise
+
+        return supervise(_load(), stage, action, slot=slot, hosts=hosts)
+
+    act.__doc__ = f"{words}\n\n    Example: fab supervisor.{action} --stage staging --slot b"
+    task("supervisor", action)(act)
+
+
+def _nginx(action: str, words: str) -> None:
+    def act(context, stage="local", hosts=""):  # type: ignore[no-untyped-def]
+        from releaselib.manage import control_nginx
+
+        return control_nginx(_load(), stage, action, hosts=hosts)
+
+    act.__doc__ = f"{words}\n\n    Example: fab nginx.{action} --stage staging"
+    task("nginx", action)(act)
+
+
+for _action, _words in {
+    "status": "What supervisorctl says of a slot's processes.",
+    "start": "Start supervisord and all processes of a slot.",
+    "stop": "Stop all processes of a slot; its supervisord stays.",
+    "restart": "Restart all processes of a slot.",
+    "reload": "Restart the supervisord of a slot, with its configuration read anew.",
+    "shutdown": "Stop the supervisord of a slot and all its processes.",
+}.items():
+    _supervisor(_action, _words)
+
+for _action, _words in {
+    "setup": "Install the site and start nginx; the upstream stays as it is.",
+    "test": "Let nginx check its configuration.",
+    "start": "Start nginx.",
+    "stop": "Stop nginx after the requests in flight.",
+    "reload": "Let nginx take its configuration anew.",
+}.items():
+    _nginx(_action, _words)
+
+
+@task(
+    "index",
+    folder="where packages, virtualenv and users are kept (default: index)",
+    host="the address to listen on",
+    port="the port to listen on",
+    username="the user who may upload",
+)
+def serve(context, folder="index", host="127.0.0.1", port=8080, username="releaser"):  # type: ignore[no-untyped-def]
+    """Run the team's pypiserver in front; the upload password is RELEASELIB_INDEX_PASSWORD.
+
+    Example: RELEASELIB_INDEX_PASSWORD=... fab index.serve --folder /srv/index --host 0.0.0.0
+    """
+    from releaselib.manage import serve_index as act
+
+    return act(folder, host, port, username)
+
+
+@task(
+    "index",
+    packages="these instead of the project's dependencies: django==5.2,tornado",
+    python="the Python of the hosts, like 3.12, where it differs from this one",
+)
+def sync(context, stage="", packages="", python=""):  # type: ignore[no-untyped-def]
+    """Bring the project's dependencies, or packages, to the team's index as wheels.
+
+    Example: fab index.sync --stage production --packages django==5.2,tornado
+    """
+    from releaselib.release import sync as act
+
+    return act(_load(), stage=stage, packages=packages, python=python)
+
+
+@task("index", "list", packages="only these, with every file; without it the names of all")
+def list_(context, stage="", packages=""):  # type: ignore[no-untyped-def]
+    """What the index holds.
+
+    Example: fab index.list --packages my-shop
+    """
+    from releaselib.manage import list_index as act
+
+    return act(_load(), stage, packages)
