@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from releaselib import shell
-from releaselib.config import Stage
 from releaselib.errors import CommandFailed
 from releaselib.fleet import Fleet, Remote, call
 from releaselib.hosts import Host
 from releaselib.plan import UNSET, App, Proxy, Slot, View, release_of
+from releaselib.settings import Stage
 
 NO_PYTHON = {69: "there is no such Python on this host"}
 

@@ -13,8 +13,8 @@ import requests
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from releaselib import shell
-from releaselib.config import Index
 from releaselib.errors import IndexFailed, Refused
+from releaselib.settings import Index
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from releaselib import check, index, journal, nginx, phases, pypiserver, release, source, version
+from releaselib import check, index, journal, nginx, pypiserver, source, version, wheels
 from releaselib import slot as slots
-from releaselib.config import Project, Stage
+from releaselib import work as work_
+from releaselib.config import Project
 from releaselib.errors import ConfigError, HostsFailed, Refused
 from releaselib.fleet import Result
 from releaselib.hosts import select
 from releaselib.output import say
-from releaselib.phases import Work, at_work
 from releaselib.plan import UNSET, View
+from releaselib.settings import Stage
+from releaselib.work import Work, at_work
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def history(project: Project, stage: str, number: int) -> list[dict[str, Any]]:
 def doctor(project: Project, stage: str, ref: str) -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with at_work(project, stage) as work:
-        phases.check(work, lambda: source.look(project.root, ref))
+        work_.check(work, lambda: source.look(project.root, ref))
         index.password(work.stage.index)
         return f"nothing stands against a release to {stage} ({len(work.view.app)} app hosts, {len(work.view.proxy)} proxies)"
 
@@ -195,19 +197,19 @@ def next_version(project: Project, stage: str, name: str) -> str:
         asked="",
         name=name,
         static=project.static_version,
-        existing=release.versions(project, stage),
+        existing=wheels.versions(project, stage),
         today=datetime.date.today(),
     )
 
 
 def latest_version(project: Project, stage: str) -> str:
     """The newest version, or "-" before the first."""
-    return version.latest(release.versions(project, stage)) or UNSET
+    return version.latest(wheels.versions(project, stage)) or UNSET
 
 
 def list_index(project: Project, stage: str, packages: str) -> list[Any]:
     """The names on the index, or every file of the packages asked for."""
-    chosen = release.index_of(project, stage)
+    chosen = wheels.index_of(project, stage)
     if not packages:
         return list(index.projects(chosen))
     return [file for name in packages.split(",") for file in index.files(chosen, name)]

@@ -19,8 +19,8 @@ from uv import find_uv_bin
 
 from releaselib import index as index_
 from releaselib import shell
-from releaselib.config import Index
 from releaselib.errors import IndexFailed
+from releaselib.settings import Index
 
 
 def locked(folder: Path) -> str:

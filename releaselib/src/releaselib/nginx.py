@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import jinja2
 
 from releaselib import shell
-from releaselib.config import Stage
 from releaselib.errors import ConfigError
 from releaselib.fleet import Remote, call
 from releaselib.hosts import Host
 from releaselib.plan import UNSET
+from releaselib.settings import Stage
 
 TEMPLATE = "conf/nginx.conf.j2"
 WHY = {

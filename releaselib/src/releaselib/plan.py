@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from releaselib.config import Stage
 from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import Host
+from releaselib.settings import Stage
 
 UNSET = "-"
 """What nginx says it serves before the first switch."""

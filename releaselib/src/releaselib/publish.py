@@ -9,9 +9,9 @@ from pathlib import Path
 import requests
 
 from releaselib import index as index_
-from releaselib.config import Index
 from releaselib.errors import IndexFailed, Refused
 from releaselib.index import File
+from releaselib.settings import Index
 
 
 def missing(built: Mapping[str, str], held: list[File]) -> list[Path]:

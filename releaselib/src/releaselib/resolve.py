@@ -18,8 +18,8 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from releaselib import shell
-from releaselib.config import Index
 from releaselib.errors import Refused
+from releaselib.settings import Index
 from releaselib.shell import Output
 
 TOOLS = ("supervisor>=4.3",)

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from releaselib import output, shell
-from releaselib.config import Stage
 from releaselib.fleet import Remote, call
 from releaselib.index import File
 from releaselib.plan import Release
+from releaselib.settings import Stage
 
 WHY = {
     69: "there is no such Python on this host",

@@ -1,0 +1,87 @@
+"""How a function becomes a task: help for each option, errors in words, exit codes, ``--json``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fabric import task as fabric_task
+from invoke import Collection
+
+from releaselib import errors, output
+
+COMMON = {
+    "stage": "the stage of release.toml to work on (default: local)",
+    "json": "print the result as JSON, which the next command can take",
+    "quiet": "no progress, results only",
+    "hosts": "only these hosts: names or globs with commas between",
+    "slot": "the slot to work on: a, b, ...",
+    "version": "a version (PEP 440)",
+    "ref": "a branch, tag or commit; HEAD of a clean branch without it",
+    "name": "a label for the version, like fixbug",
+    "profile": "the word handed to the supervisord template",
+}
+
+namespace = Collection()
+"""All tasks, grouped as in ``fab --list``."""
+
+
+def task(group: str = "", name: str = "", **help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a task of a function: help for each option, errors in words, exit codes, ``--json``, ``--quiet``."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def body(context: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
+            output.set_quiet(quiet)
+            with_errors(lambda: _print(function(context, *args, **options), json))
+
+        body.__signature__ = _with_switches(function)  # type: ignore[attr-defined]
+        options = inspect.signature(body).parameters
+        made = fabric_task(
+            name=name or function.__name__.strip("_"),
+            auto_shortflags=False,
+            help={key: {**COMMON, **help_}[key] for key in options if key != "context"},
+        )(body)
+        _group(group).add_task(made)
+        return function
+
+    return wrap
+
+
+def _with_switches(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    switches = [
+        inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False)
+        for n in ("json", "quiet")
+    ]
+    return signature.replace(parameters=[*signature.parameters.values(), *switches])
+
+
+def _group(name: str) -> Collection:
+    if not name:
+        return namespace
+    if name not in namespace.collections:
+        namespace.add_collection(Collection(name), name)
+    return namespace.collections[name]
+
+
+def with_errors(act: Callable[[], None]) -> None:
+    """Run, turn a ReleaseError into its words on stderr and its exit code, an interrupt into 130."""
+    try:
+        act()
+    except errors.ReleaseError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _print(value: Any, as_json: bool) -> None:
+    from releaselib import words
+
+    if value is not None:
+        output.show(output.as_json(value) if as_json else words.of(value))

@@ -1,0 +1,165 @@
+"""From a commit to wheels on the index, and to the pins that hosts install; works on no host."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from pathlib import Path
+
+from releaselib import build as build_
+from releaselib import hooks, index, mirror, resolve, source, version
+from releaselib import publish as publish_
+from releaselib.build import Built
+from releaselib.config import Project
+from releaselib.errors import Refused
+from releaselib.output import say
+from releaselib.plan import Plan
+from releaselib.resolve import Pinned
+from releaselib.settings import Index
+from releaselib.source import Source
+from releaselib.work import Work, started
+
+
+def is_published(work: Work, version: str, found: Source) -> bool:
+    """Whether that version was built from this very commit and is on the index already.
+
+    Raises Refused when its tag is on another commit.
+    """
+    tagged = found.tags.get(version)
+    if tagged and tagged != found.commit:
+        raise Refused(
+            f"version {version} has a tag already, on another commit ({tagged[:12]}), "
+            f"not on {found.commit[:12]}",
+            next_step="raise the version in pyproject.toml"
+            if work.project.static_version
+            else "give another --version, or none",
+        )
+    return bool(tagged) and any(
+        f.version == version and f.name.endswith(".whl")
+        for f in index.files(work.stage.index, work.project.name)
+    )
+
+
+def make(work: Work, plan: Plan, found: Source) -> Pinned:
+    """Build in a clean clone, resolve, publish, tag; returns what the hosts install.
+
+    What is missing on the index is found before anything is published.
+    """
+    version = plan.release.version
+    hooks.run("pre_build", plan)
+    constraints = lock_at(work.project, found.commit)
+    if is_published(work, version, found):
+        say(f"{version} is published already, built from this commit: taken from the index")
+        return pinned(work, version, constraints)
+    work.clock.phase("build")
+    with tempfile.TemporaryDirectory() as folder:
+        built = clean_build(work.project, found, version, Path(folder))
+        pins = pinned(work, version, constraints, links=Path(folder))
+        work.clock.phase("publish")
+        publish_.publish(work.stage.index, work.project.name, built.files)
+    say(source.tag(work.project.root, version, found.commit))
+    return pins
+
+
+def lock_at(project: Project, commit: str) -> str:
+    """The pins of the project's uv.lock as it is in that commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = tuple(str(Path(project.directory) / name) for name in ("pyproject.toml", "uv.lock"))
+        source.files_at(project.root, commit, names, Path(folder))
+        return mirror.locked(Path(folder))
+
+
+def pinned(work: Work, version: str, constraints: str, links: Path | None = None) -> Pinned:
+    """What the hosts install, resolved once from the index (and ``links``, not published yet).
+
+    A stage with an index of its own gets what that lacks.
+    """
+    stage = work.stage
+    try:
+        return _resolved(work, version, constraints, links)
+    except Refused:
+        if not (stage.index.folder and links):
+            raise
+        say("fetching what the project's own index lacks")
+        wheel = next(path for path in links.iterdir() if path.suffix == ".whl")
+        wanted = mirror.needed(wheel, stage.settings.requires)
+        mirror.sync(stage.index, [*wanted, *resolve.TOOLS, "uv"], constraints=constraints)
+        return _resolved(work, version, constraints, links)
+
+
+def _resolved(work: Work, version: str, constraints: str, links: Path | None) -> Pinned:
+    seen = next(iter(work.view.app.values()))  # the hosts were checked to be alike
+    kind = resolve.Target(".".join(seen.python.split(".")[:2]), seen.machine)
+    wanted = [f"{work.project.name}=={version}", *work.stage.settings.requires]
+    return Pinned(
+        resolve.resolve(wanted, work.stage.index, kind, constraints=constraints, links=links),
+        resolve.resolve(resolve.TOOLS, work.stage.index, kind),
+    )
+
+
+def index_of(project: Project, stage: str) -> Index:
+    """The index of a stage; without one that of stage local, else the project's own [index]."""
+    name = stage or ("local" if "local" in project.stages else "")
+    return started(project.stage(name)).index if name else project.index
+
+
+def versions(project: Project, stage: str) -> list[str]:
+    """Every version there is, from tags and index. Raises IndexFailed and Refused."""
+    held = index_of(project, stage)
+    known = [file.version for file in index.files(held, project.name)] if held.url else []
+    return [*source.look(project.root, "HEAD").tags, *known]
+
+
+def build(
+    project: Project, out: Path, *, stage: str = "", asked: str = "", name: str = "", ref: str = ""
+) -> Built:
+    """Build a version of a commit in a clean clone into ``out``; works on no host."""
+    found = source.look(project.root, ref)
+    chosen = version.chosen(
+        asked=asked,
+        name=name,
+        static=project.static_version,
+        existing=versions(project, stage),
+        today=datetime.date.today(),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    return clean_build(project, found, chosen, out)
+
+
+def clean_build(project: Project, found: Source, chosen: str, out: Path) -> Built:
+    """Build a commit as that version, from a clean clone."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = source.clone(project.root, found.commit, Path(folder) / "clone")
+        return build_.build(
+            clone / project.directory,
+            out,
+            name=project.name,
+            version=chosen,
+            commit=found.commit,
+            committed=found.committed,
+        )
+
+
+def publish(project: Project, built: Built, *, stage: str = "") -> str:
+    """Upload what was built, read it back, then tag the commit; returns what was done in words."""
+    new = publish_.publish(index_of(project, stage), project.name, built.files)
+    tagged = source.tag(project.root, built.version, built.commit)
+    return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
+
+
+def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
+    """Bring packages, or all that the project and its hosts need, to the stage's index."""
+    held = index_of(project, stage)
+    if packages:
+        return mirror.sync(held, packages.split(","), python=python)
+    with tempfile.TemporaryDirectory() as folder:
+        found = source.look(project.root, "HEAD")
+        built = clean_build(project, found, project.static_version or "0", Path(folder))
+        wheel = next(path for path in built.paths if path.suffix == ".whl")
+        extra = project.stage(stage).settings.requires if stage else ()
+        return mirror.sync(
+            held,
+            [*mirror.needed(wheel, extra), *resolve.TOOLS, "uv"],
+            python=python,
+            constraints=lock_at(project, found.commit),
+        )
