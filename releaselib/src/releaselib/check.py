@@ -100,6 +100,7 @@ def look(fleet: Fleet, project: str, *, app: tuple[Host, ...] | None = None) -> 
         {host: app_of(table) for host, table in seen_app.items()},
         {host: proxy_of(table) for host, table in seen_proxy.items()},
         lost,
+        not stage.proxy,
     )
     problems = [f"{host.name}: {words}" for host, table in seen_app.items() for words in app_problems(table)]
     problems += [

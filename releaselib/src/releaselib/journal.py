@@ -35,6 +35,11 @@ def parse(text: str) -> History:
     return History(events, state == "locked")
 
 
+def last_began(history: History) -> dict[str, Any] | None:
+    """The event that began the last action. Pure."""
+    return next((event for event in reversed(history.events) if event["event"] == "began"), None)
+
+
 def unfinished(history: History) -> dict[str, Any] | None:
     """The event that began an action which neither ended nor failed, unless it is still at work. Pure."""
     began = None

@@ -61,7 +61,7 @@ def _take(remote: Remote, prefix: str, stage: str) -> Running:
     done = running.finish()
     if done.code == HELD:
         raise Locked(
-            f"stage {stage} is locked by {holder(done.stderr)}",
+            f"stage {stage} is locked by {holder(_event(done.stderr))}",
             next_step="wait for its end; fab lock.show tells when it is free",
         )
     raise CommandFailed(
@@ -71,10 +71,15 @@ def _take(remote: Remote, prefix: str, stage: str) -> Running:
     )
 
 
-def holder(line: str) -> str:
-    """Who, since when and for what, from the journal line of the holder. Pure."""
+def _event(text: str) -> dict[str, Any] | None:
     try:
-        began = json.loads(line.strip().splitlines()[-1])
-        return f"{began['who']} since {began['when']}: {began['action']} {began['release']['version']}"
-    except (ValueError, KeyError, IndexError, TypeError):
+        return dict(json.loads(text.strip().splitlines()[-1]))
+    except (ValueError, IndexError):
+        return None
+
+
+def holder(began: dict[str, Any] | None) -> str:
+    """Who, since when and for what, from the event with which the holder began. Pure."""
+    if not began:
         return "somebody who has not said more yet"
+    return f"{began['who']} since {began['when']}: {began['action']} {began['release']['version']}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from releaselib import check, index, journal, nginx, pypiserver, source, version, wheels
+from releaselib import check, index, journal, lock, nginx, pypiserver, source, version, wheels
 from releaselib import slot as slots
 from releaselib import work as work_
 from releaselib.config import Project
-from releaselib.errors import ConfigError, HostsFailed, Refused
-from releaselib.fleet import Result
+from releaselib.errors import CommandFailed, ConfigError, HostsFailed, Refused
+from releaselib.fleet import Remote, Result
 from releaselib.hosts import select
 from releaselib.output import say
 from releaselib.plan import UNSET, View
@@ -36,7 +37,7 @@ class Status:
 
 def status(project: Project, stage: str) -> Status:
     """See every host; never fails because of a host, but tells it."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         work.view, problems = check.look(work.fleet, project.name)
         return described(work.stage, work.view, problems + _unfinished(work), work.url)
 
@@ -75,11 +76,11 @@ def described(stage: Stage, view: View, problems: list[str], url: str) -> Status
     for host, proxy in view.proxy.items():
         rows.append((host.name, "nginx", proxy.version or UNSET, f"slot {proxy.slot or UNSET}", ""))
     warm = [
-        f"slot {name}: {found.version} on {len(view.holders(name))} of {len(stage.app)} hosts"
+        f"slot {name}: {found.version} on {len(view.running(name))} of {len(stage.app)} hosts"
         for name in stage.settings.slots
-        if name != view.live and (found := view.release(name)) and view.holders(name)
+        if name != view.live and (found := view.release(name)) and view.running(name)
     ]
-    notes = problems + [words for words in view.lost.values()]
+    notes = [*problems, *view.lost.values()]
     if view.split:
         notes.append("the proxies do not agree; fab switch --slot SLOT puts all on one")
     return Status(stage.name, view.live, view.version, url, rows, warm, notes)
@@ -87,7 +88,7 @@ def described(stage: Stage, view: View, problems: list[str], url: str) -> Status
 
 def history(project: Project, stage: str, number: int) -> list[dict[str, Any]]:
     """The last events of the stage's journal."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         return journal.read(work.fleet).events[-number:]
 
 
@@ -96,12 +97,13 @@ def doctor(project: Project, stage: str, ref: str) -> str:
     with at_work(project, stage) as work:
         work_.check(work, lambda: source.look(project.root, ref))
         index.password(work.stage.index)
-        return f"nothing stands against a release to {stage} ({len(work.view.app)} app hosts, {len(work.view.proxy)} proxies)"
+        seen = f"{len(work.view.app)} app hosts, {len(work.view.proxy)} proxies"
+        return f"nothing stands against a release to {stage} ({seen})"
 
 
 def validate(project: Project, stage: str, *, slot: str = "", hosts: str = "") -> str:
     """Ask every process of a slot, on every host and from nobody's memory. Raises HostsFailed."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         work.view, _ = check.look(work.fleet, project.name)
         chosen = _slot(work, slot or work.view.live)
         found = work.view.release(chosen)
@@ -110,7 +112,8 @@ def validate(project: Project, stage: str, *, slot: str = "", hosts: str = "") -
         wanted = select(work.stage.app, hosts)
         results = work.fleet.each(wanted, lambda r: slots.check_health(r, work.stage, chosen, found.version))
         _all(results, "validate")
-        return f"slot {chosen} ({found.version}) is healthy on {len(results)} hosts, {work.stage.settings.processes} processes each"
+        where = f"{len(results)} hosts, {work.stage.settings.processes} processes each"
+        return f"slot {chosen} ({found.version}) is healthy on {where}"
 
 
 def _slot(work: Work, name: str) -> str:
@@ -132,11 +135,48 @@ def _all(results: list[Result[Any]], what: str) -> None:
         )
 
 
+def lock_state(project: Project, stage: str) -> str:
+    """Whether somebody holds the lock of a stage: who, since when and for what."""
+    with at_work(project, stage, start=False) as work:
+        found = journal.read(work.fleet)
+        return (
+            f"{stage} is locked by {lock.holder(journal.last_began(found))}"
+            if found.locked
+            else f"{stage} is not locked"
+        )
+
+
+def on_hosts(project: Project, stage: str, command: Sequence[str], *, hosts: str = "") -> dict[str, str]:
+    """Run a command on app hosts; host -> what it printed. Raises HostsFailed."""
+    with at_work(project, stage, start=False) as work:
+        results = work.fleet.each(select(work.stage.app, hosts), lambda r: _run(r, command))
+        _all(results, "host.exec")
+        return {r.host.name: r.get() for r in results}
+
+
+def _run(remote: Remote, command: Sequence[str]) -> str:
+    done = remote.run(command)
+    if done.code:
+        raise CommandFailed(f"{remote.host.name}: exit code {done.code}", cause=done.words)
+    return "\n".join(filter(None, (done.stdout.rstrip(), done.stderr.rstrip())))
+
+
+def logs(project: Project, stage: str, *, slot: str = "", hosts: str = "", lines: int = 50) -> dict[str, str]:
+    """The last lines of every log of a slot (the live one by default); host -> text."""
+    with at_work(project, stage, start=False) as work:
+        work.view, _ = check.look(work.fleet, project.name)
+        folder = f"{work.stage.prefix}/slots/{_slot(work, slot or work.view.live)}/log"
+        command = ("sh", "-c", 'cd "$1" && tail -n "$2" *.log', "logs", folder, str(lines))
+        results = work.fleet.each(select(work.stage.app, hosts), lambda r: _run(r, command))
+        _all(results, "host.logs")
+        return {r.host.name: r.get() for r in results}
+
+
 def supervise(
     project: Project, stage: str, action: str, *, slot: str = "", hosts: str = ""
 ) -> dict[str, str]:
     """One of `slot.ACTIONS` on a slot (the live one by default) of every host; host -> answer."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         work.view, _ = check.look(work.fleet, project.name)
         chosen = _slot(work, slot or work.view.live)
         results = work.fleet.each(
@@ -148,7 +188,7 @@ def supervise(
 
 def remove(project: Project, stage: str, *, slot: str = "", hosts: str = "", everything: bool = False) -> str:
     """Stop and remove a slot; ``everything``: all slots, and what else the stage has for itself."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         work.view, _ = check.look(work.fleet, project.name)
         chosen = work.stage.settings.slots if everything else (_slot(work, slot),)
         if work.view.live in chosen and not everything:
@@ -169,7 +209,7 @@ def remove(project: Project, stage: str, *, slot: str = "", hosts: str = "", eve
 
 def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "") -> dict[str, str]:
     """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer."""
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=False) as work:
         proxies = select(work.stage.proxy, hosts)
         if action == "setup":
             results = work.fleet.each(proxies, lambda r: _set_up(r, work))
@@ -179,7 +219,7 @@ def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "")
         return {r.host.name: r.get() or "done" for r in results}
 
 
-def _set_up(remote: Any, work: Work) -> str:
+def _set_up(remote: Remote, work: Work) -> str:
     path = work.project.root / nginx.TEMPLATE
     if not path.exists():
         raise ConfigError(f"{path} is missing", next_step="bring it back from git")
@@ -221,7 +261,7 @@ def serve_index(folder: str, host: str, port: int, username: str) -> None:
     if not password:
         raise Refused(
             f"{index.PASSWORD} is not set: it becomes the upload password of {username}",
-            next_step=f"export {index.PASSWORD}=$(python3 -c 'import secrets; print(secrets.token_urlsafe())')",
+            next_step=f"export {index.PASSWORD}=$(openssl rand -hex 16)",
         )
     say(f"serving {folder} at http://{host}:{port}/simple/; stop it with ctrl-c")
     pypiserver.serve(pypiserver.Server(Path(folder).resolve(), host, port), username, password)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from releaselib import check, health, hooks, index, nginx, resolve, slot
 from releaselib.errors import CommandFailed, HostsFailed
-from releaselib.fleet import Running
+from releaselib.fleet import Remote, Running
 from releaselib.health import Samples
 from releaselib.hosts import Host
 from releaselib.lock import Journal
 from releaselib.output import say
-from releaselib.plan import UNSET, Plan
+from releaselib.plan import UNSET, Plan, stops
 from releaselib.resolve import Pinned
 from releaselib.work import Work, refuse, sift
 
@@ -24,6 +24,8 @@ def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
     """
     hooks.run("pre_deploy", plan)
     work.clock.phase("stage")
+    if any(seen.draining for seen in work.view.proxy.values()):
+        drain(work, plan)  # requests from before the last switch may still be in the idle slot
     machine = next(iter(work.view.app.values())).machine
     uv = index.uv_wheel(index.files(work.stage.index, "uv"), machine)
     release = dataclasses.replace(plan.release, wheels=resolve.pins(pins.release))
@@ -43,15 +45,28 @@ def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
     return good
 
 
-def probe(work: Work, slot_: str, version: str, hosts: Sequence[Host]) -> list[Host]:
-    """The hosts whose processes in a slot are all healthy now. Raises HostsFailed over the budget."""
+def probe(work: Work, plan: Plan) -> list[Host]:
+    """The hosts whose slot is healthy now, started where it did not run.
+
+    Raises HostsFailed beyond the failure budget.
+    """
     work.clock.phase("health")
-    results = work.fleet.each(hosts, lambda r: slot.check_health(r, work.stage, slot_, version))
-    return sift(work, results)
+    warm = work.view.running(plan.slot)
+
+    def ask(remote: Remote) -> None:
+        if remote.host not in warm:
+            slot.act(remote, work.stage, "start", plan.slot)
+        timeout = 0 if remote.host in warm else work.stage.settings.health_timeout
+        slot.check_health(remote, work.stage, plan.slot, plan.release.version, timeout)
+
+    hosts = work.view.holders(plan.slot) or plan.app
+    return sift(work, work.fleet.each(hosts, ask))
 
 
 def switch(work: Work, plan: Plan, hosts: Sequence[Host], journal: Journal) -> dict[Host, Samples]:
     """All proxies or none: prepare and test on all, then replace and reload on all, then prove it."""
+    if not plan.proxy:
+        return {}
     work.clock.phase("switch")
     version, serves = plan.release.version, f"{plan.slot} {plan.release.version}"
     _set_up_missing(work, plan)
@@ -71,7 +86,7 @@ def switch(work: Work, plan: Plan, hosts: Sequence[Host], journal: Journal) -> d
     samplers = samplers or _sample(work, plan)
     for running in samplers.values():
         health.switched(running)
-    _drain(work, plan)
+    drain(work, plan)
     return _proved(plan, {host: health.end(running) for host, running in samplers.items()})
 
 
@@ -101,9 +116,9 @@ def _all_or_none(work: Work, plan: Plan, serves: str) -> None:
     results = work.fleet.each(plan.proxy, lambda r: nginx.switch(r, work.stage, serves, work.url, header))
     if not any(r.error for r in results):
         return
-    before = f"{plan.live} {plan.live_version}" if plan.live else UNSET
+    before = {host: f"{seen.slot} {seen.version}".strip() or UNSET for host, seen in work.view.proxy.items()}
     back = work.fleet.each(
-        plan.proxy, lambda r: nginx.switch(r, work.stage, before, work.url, header, back=True)
+        plan.proxy, lambda r: nginx.switch(r, work.stage, before[r.host], work.url, header, back=True)
     )
     stuck = [f"cannot be switched back: {r.error}" for r in back if r.error]
     raise HostsFailed(
@@ -114,14 +129,23 @@ def _all_or_none(work: Work, plan: Plan, serves: str) -> None:
     )
 
 
-def _drain(work: Work, plan: Plan) -> None:
-    """Wait for old workers; only then may the old slot be stopped, if the stage wants that."""
+def drain(work: Work, plan: Plan) -> None:
+    """Wait until nginx has finished the requests that were in flight at the last switch."""
     left = work.fleet.each(plan.proxy, lambda r: nginx.drain(r, work.stage))
     busy = {r.host.name: r.get() for r in left if not r.error and r.get()}
     if busy:
         say(f"still finishing old requests after {work.stage.drain_timeout} s: {busy}")
-    elif not work.stage.keep_warm and plan.live and plan.live != plan.slot:
-        work.fleet.each(plan.app, lambda r: slot.act(r, work.stage, "shutdown", plan.live))
+
+
+def stop(work: Work, plan: Plan) -> None:
+    """Stop the old slot after a switch where it is not kept warm; it can be started again."""
+    if not stops(work.stage, plan.live, plan.slot):
+        return
+    work.clock.phase("stop")
+    results = work.fleet.each(plan.app, lambda r: slot.act(r, work.stage, "shutdown", plan.live))
+    for result in results:
+        if result.error:
+            say(f"still running beside the new release: {result.error}")
 
 
 def _proved(plan: Plan, samples: dict[Host, Samples]) -> dict[Host, Samples]:

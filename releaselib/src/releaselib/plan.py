@@ -79,12 +79,28 @@ class View:
     app: dict[Host, App]
     proxy: dict[Host, Proxy]
     lost: dict[Host, str] = field(default_factory=dict)
+    workers: bool = False
 
     @property
     def live(self) -> str:
-        """The live slot; the empty text before the first switch and while the proxies disagree."""
+        """The live slot; the empty text before the first switch and while the proxies disagree.
+
+        On a stage of workers, which has no proxy to ask, it is the newest slot that runs.
+        """
+        if self.workers:
+            return self._newest_running()
         slots = {seen.slot for seen in self.proxy.values()}
         return slots.pop() if len(slots) == 1 else ""
+
+    def _newest_running(self) -> str:
+        names = {
+            name
+            for app in self.app.values()
+            for name, slot in app.slots.items()
+            if slot.running and slot.healthy
+        }
+        found = [(release.serial, name) for name in names if (release := self.release(name))]
+        return max(found, default=(0, ""))[1]
 
     @property
     def split(self) -> str:
@@ -95,7 +111,10 @@ class View:
 
     @property
     def version(self) -> str:
-        """The version that visitors get, or the empty text."""
+        """The version that visitors get, or that workers run; or the empty text."""
+        if self.workers:
+            found = self.release(self.live)
+            return found.version if found else ""
         return next((seen.version for seen in self.proxy.values() if self.live), "")
 
     def release(self, slot: str) -> Release | None:
@@ -104,19 +123,17 @@ class View:
         return max((r for r in found if r), key=lambda r: r.serial, default=None)
 
     def holders(self, slot: str) -> list[Host]:
-        """The app hosts on which that release is complete in the slot and its supervisord runs."""
+        """The app hosts on which that release is complete in the slot, running or not."""
         wanted = self.release(slot)
-        return (
-            [
-                host
-                for host, seen in self.app.items()
-                if seen.slots[slot].release == wanted
-                and seen.slots[slot].healthy
-                and seen.slots[slot].running
-            ]
-            if wanted
-            else []
-        )
+        return [
+            host
+            for host, seen in self.app.items()
+            if wanted and seen.slots[slot].release == wanted and seen.slots[slot].healthy
+        ]
+
+    def running(self, slot: str) -> list[Host]:
+        """Those of them on which it also runs: the slot is warm there."""
+        return [host for host in self.holders(slot) if self.app[host].slots[slot].running]
 
     def serial(self) -> int:
         """The highest serial number of any release on any host."""
@@ -202,19 +219,20 @@ WORDS = {
     "publish": "upload to {index}, read back, tag",
     "lock": "lock the stage and open its journal",
     "stage": "install {version} in slot {slot}, start it, wait until every process is healthy",
-    "check": "ask every process of slot {slot} for its health",
+    "health": "start slot {slot} where it does not run, ask every process for its health",
     "switch": "point nginx from slot {live} to slot {slot}, ask it which release it serves",
     "prove": "sample every proxy, wait for old workers",
+    "stop": "stop the processes of slot {live}",
     "record": "write the outcome to the journal",
 }
 PHASES = {
-    "release": ("build", "publish", "lock", "stage", "switch", "prove", "record"),
+    "release": ("build", "publish", "lock", "stage", "switch", "prove", "stop", "record"),
     "deploy": ("lock", "stage", "record"),
     "quickdeploy": ("build", "publish", "lock", "stage", "record"),
-    "switch": ("lock", "check", "switch", "prove", "record"),
-    "rollback": ("lock", "check", "switch", "prove", "record"),
+    "switch": ("lock", "health", "switch", "prove", "stop", "record"),
+    "rollback": ("lock", "health", "switch", "prove", "stop", "record"),
 }
-ON = {"stage": "app", "check": "app", "switch": "proxy", "prove": "proxy"}
+ON = {"stage": "app", "health": "app", "stop": "app", "switch": "proxy", "prove": "proxy"}
 
 
 def make(
@@ -229,28 +247,41 @@ def make(
 ) -> Plan:
     """The plan of an action: which steps, on which hosts, from which slot to which."""
     hosts = {"app": app or stage.app, "proxy": stage.proxy}
-    live = view.live
     words = {
         "version": release.version,
         "commit": release.commit[:12],
         "index": stage.index.upload_url,
         "slot": slot,
-        "live": live or UNSET,
+        "live": view.live or UNSET,
     }
     steps = tuple(
-        Step(phase, tuple(h.name for h in hosts.get(ON.get(phase, ""), ())), WORDS[phase].format(**words))
+        Step(
+            phase, tuple(host.name for host in hosts.get(ON.get(phase, ""), ())), WORDS[phase].format(**words)
+        )
         for phase in PHASES[action]
-        if stage.proxy or ON.get(phase) != "proxy"
+        if _applies(phase, stage, view.live, slot)
     )
     return Plan(
         action,
         stage.name,
         release,
         slot,
-        live,
+        view.live,
         view.version,
         hosts["app"],
         hosts["proxy"],
         steps,
         files or {},
     )
+
+
+def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
+    """Proxies are switched where there are some; an old slot is stopped if it is not kept warm."""
+    if phase == "stop":
+        return stops(stage, live, slot)
+    return bool(stage.proxy) or ON.get(phase) != "proxy"
+
+
+def stops(stage: Stage, live: str, slot: str) -> bool:
+    """Whether the old slot is stopped at the end: always for workers, which have no visitors to keep."""
+    return bool(live) and live != slot and not (stage.keep_warm and stage.proxy)

@@ -14,19 +14,21 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from uv import find_uv_bin
 
 from releaselib import shell
 from releaselib.errors import IndexFailed
+from releaselib.settings import Index
 
 PACKAGES = ("pypiserver[cache]>=2.4.2", "gunicorn>=25.1", "passlib>=1.7.4", "bcrypt<5", "setuptools")
 APP = (
     "pypiserver:app(roots=['packages'], password_file='htpasswd', authenticate=['update'], "
     "disable_fallback=True, backend_arg='cached-dir')"
 )
-SET_PASSWORD = """
+ADD_USER = """
 import os
 from passlib.apache import HtpasswdFile
 users = HtpasswdFile("htpasswd", new=not os.path.exists("htpasswd"), default_scheme="sha512_crypt")
@@ -48,6 +50,14 @@ class Server:
     def url(self) -> str:
         """Where it is asked from this machine."""
         return f"http://{'127.0.0.1' if self.host in ('', '0.0.0.0') else self.host}:{self.port}/"  # noqa: S104
+
+
+def at(index: Index) -> Server | None:
+    """The server of a project's own index (``index = "local"``), or None for a team's. Pure."""
+    if not index.folder:
+        return None
+    address = urlsplit(index.url)
+    return Server(Path(index.folder), address.hostname or "", address.port or 0)
 
 
 def command(server: Server, *, background: bool = False) -> tuple[str, ...]:
@@ -78,7 +88,7 @@ def install(server: Server, username: str, password: str) -> None:
         _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(venv))
         _uv("pip", "install", "--quiet", "--python", str(venv / "bin/python"), *PACKAGES)
     shell.run(
-        (str(venv / "bin/python"), "-c", SET_PASSWORD),
+        (str(venv / "bin/python"), "-c", ADD_USER),
         cwd=server.folder,
         error=IndexFailed,
         env={"NAME": username, "PASSWORD": password},
@@ -123,8 +133,8 @@ def ensure(server: Server, username: str) -> bool:
 
 def _own_password(file: Path) -> str:
     if not file.exists():
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as new:
-            new.write(secrets.token_urlsafe(24))
+        file.touch(0o600)
+        file.write_text(secrets.token_urlsafe(24), "utf-8")
     return file.read_text("utf-8").strip()
 
 

@@ -56,7 +56,7 @@ def release(
     ``only_plan`` the plan is returned and nothing is done. Raises ReleaseError; until the switch
     visitors are served as before whatever happens.
     """
-    with at_work(project, stage) as work:
+    with at_work(project, stage, start=not only_plan) as work:
         found = look(work, ref)
         chosen = next_version(work, found, asked, name)
         todo = planned(work, "release", chosen, commit=found.commit, profile=profile)
@@ -66,6 +66,7 @@ def release(
         with locked(work, todo) as journal:
             hosts = phases.stage(work, todo, pins, journal)
             samples = phases.switch(work, todo, hosts, journal)
+            phases.stop(work, todo)
             return finish(work, todo, hosts, samples, journal)
 
 
@@ -120,6 +121,7 @@ def rollback(project: Project, stage: str, *, asked: str = "") -> Report:
         with locked(work, todo) as journal:
             hosts = phases.stage(work, todo, pins, journal)
             samples = phases.switch(work, todo, hosts, journal)
+            phases.stop(work, todo)
             return finish(work, todo, hosts, samples, journal)
 
 
@@ -134,8 +136,9 @@ def _switch_to(work: Work, action: str, to: str) -> Report:
         raise Refused(f"slot {to} is empty; there is nothing to switch to", next_step="fab status")
     todo = planned(work, action, wanted.version, again=wanted, slot=to)
     with locked(work, todo) as journal:
-        hosts = phases.probe(work, to, wanted.version, work.view.holders(to) or work.stage.app)
+        hosts = phases.probe(work, todo)
         samples = phases.switch(work, todo, hosts, journal)
+        phases.stop(work, todo)
         return finish(work, todo, hosts, samples, journal)
 
 
@@ -152,12 +155,11 @@ def look(work: Work, ref: str) -> Source:
 
 def next_version(work: Work, found: Source, asked: str, name: str) -> str:
     """The version of a release, from the wish, tags and index."""
-    held = [file.version for file in index.files(work.stage.index, work.project.name)]
     chosen = version.chosen(
         asked=asked,
         name=name,
         static=work.project.static_version,
-        existing=[*found.tags, *held],
+        existing=[*found.tags, *(file.version for file in wheels.held(work.stage.index, work.project.name))],
         today=datetime.date.today(),
     )
     if work.project.static_version:

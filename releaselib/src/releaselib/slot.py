@@ -102,9 +102,9 @@ def stage_release(remote: Remote, stage: Stage, slot: str, content: dict[str, st
     )
 
 
-def check_health(remote: Remote, stage: Stage, slot: str, version: str) -> None:
-    """Ask every process of a slot once, on its own host. Raises CommandFailed."""
-    wanted = json.dumps(health(stage, slot, version, timeout=0))
+def check_health(remote: Remote, stage: Stage, slot: str, version: str, timeout: int = 0) -> None:
+    """Ask every process of a slot on its own host, for ``timeout`` seconds. Raises CommandFailed."""
+    wanted = json.dumps(health(stage, slot, version, timeout=timeout))
     call(
         remote,
         "health.sh",

@@ -13,6 +13,8 @@ from invoke import Collection
 
 from releaselib import errors, output
 
+Function = Callable[..., Any]
+
 COMMON = {
     "stage": "the stage of release.toml to work on (default: local)",
     "json": "print the result as JSON, which the next command can take",
@@ -29,10 +31,10 @@ namespace = Collection()
 """All tasks, grouped as in ``fab --list``."""
 
 
-def task(group: str = "", name: str = "", **help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a task of a function: help for each option, errors in words, exit codes, ``--json``, ``--quiet``."""
+def task(group: str = "", name: str = "", **help_: str) -> Callable[[Function], Function]:
+    """Make a task of a function: help for each option, errors in words, ``--json`` and ``--quiet``."""
 
-    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(function: Function) -> Function:
         @functools.wraps(function)
         def body(context: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
             output.set_quiet(quiet)
@@ -51,7 +53,7 @@ def task(group: str = "", name: str = "", **help_: str) -> Callable[[Callable[..
     return wrap
 
 
-def _with_switches(function: Callable[..., Any]) -> inspect.Signature:
+def _with_switches(function: Function) -> inspect.Signature:
     signature = inspect.signature(function)
     switches = [
         inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False)

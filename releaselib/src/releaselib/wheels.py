@@ -7,17 +7,26 @@ import tempfile
 from pathlib import Path
 
 from releaselib import build as build_
-from releaselib import hooks, index, mirror, resolve, source, version
+from releaselib import hooks, index, mirror, pypiserver, resolve, source, version
 from releaselib import publish as publish_
 from releaselib.build import Built
 from releaselib.config import Project
 from releaselib.errors import Refused
+from releaselib.index import File
 from releaselib.output import say
 from releaselib.plan import Plan
 from releaselib.resolve import Pinned
 from releaselib.settings import Index
 from releaselib.source import Source
 from releaselib.work import Work, started
+
+
+def held(where: Index, name: str) -> list[File]:
+    """What the index has of a project; nothing while a project's own index does not run yet."""
+    own = pypiserver.at(where)
+    if not where.url or (own and not pypiserver.answers(own)):
+        return []
+    return index.files(where, name)
 
 
 def is_published(work: Work, version: str, found: Source) -> bool:
@@ -35,8 +44,7 @@ def is_published(work: Work, version: str, found: Source) -> bool:
             else "give another --version, or none",
         )
     return bool(tagged) and any(
-        f.version == version and f.name.endswith(".whl")
-        for f in index.files(work.stage.index, work.project.name)
+        f.version == version and f.name.endswith(".whl") for f in held(work.stage.index, work.project.name)
     )
 
 
@@ -105,8 +113,7 @@ def index_of(project: Project, stage: str) -> Index:
 
 def versions(project: Project, stage: str) -> list[str]:
     """Every version there is, from tags and index. Raises IndexFailed and Refused."""
-    held = index_of(project, stage)
-    known = [file.version for file in index.files(held, project.name)] if held.url else []
+    known = [file.version for file in held(index_of(project, stage), project.name)]
     return [*source.look(project.root, "HEAD").tags, *known]
 
 
@@ -149,16 +156,16 @@ def publish(project: Project, built: Built, *, stage: str = "") -> str:
 
 def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
     """Bring packages, or all that the project and its hosts need, to the stage's index."""
-    held = index_of(project, stage)
+    where = index_of(project, stage)
     if packages:
-        return mirror.sync(held, packages.split(","), python=python)
+        return mirror.sync(where, packages.split(","), python=python)
     with tempfile.TemporaryDirectory() as folder:
         found = source.look(project.root, "HEAD")
         built = clean_build(project, found, project.static_version or "0", Path(folder))
         wheel = next(path for path in built.paths if path.suffix == ".whl")
         extra = project.stage(stage).settings.requires if stage else ()
         return mirror.sync(
-            held,
+            where,
             [*mirror.needed(wheel, extra), *resolve.TOOLS, "uv"],
             python=python,
             constraints=lock_at(project, found.commit),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, TypeVar
 
 from releaselib import check as check_
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass
 class Work:
-    """A stage being worked on: its connections, and the clock of its phases."""
+    """A stage being worked on: its connections, what was seen of it, and the clock of its phases."""
 
     project: Project
     stage: Stage
@@ -45,28 +44,25 @@ class Work:
 
 def started(stage: Stage) -> Stage:
     """The stage, with its own index running if it has one."""
-    if stage.index.folder:
-        server = pypiserver.Server(Path(stage.index.folder), "127.0.0.1", index_port(stage))
-        if pypiserver.ensure(server, stage.index.username):
-            say(f"index started at {stage.index.url}")
+    own = pypiserver.at(stage.index)
+    if own and pypiserver.ensure(own, stage.index.username):
+        say(f"index started at {stage.index.url}")
     return stage
 
 
 @contextmanager
-def at_work(project: Project, stage: str) -> Iterator[Work]:
-    """Work on a stage for the length of a ``with`` block; its own index is started if it has one."""
-    chosen = started(project.stage(stage))
+def at_work(project: Project, stage: str, *, start: bool = True) -> Iterator[Work]:
+    """Work on a stage for the length of a ``with`` block.
+
+    Its own index is started if it has one, unless ``start`` is false: a look changes nothing.
+    """
+    chosen = started(project.stage(stage)) if start else project.stage(stage)
     with fleet_.connected(chosen) as fleet:
         work = Work(project, chosen, fleet)
         try:
             yield work
         finally:
             work.clock.phase("")
-
-
-def index_port(stage: Stage) -> int:
-    """The port of a stage's own index."""
-    return int(stage.index.url.rpartition(":")[2].partition("/")[0])
 
 
 def check(work: Work, look: Callable[[], T] | None = None) -> T | None:
@@ -77,7 +73,8 @@ def check(work: Work, look: Callable[[], T] | None = None) -> T | None:
     work.clock.phase("check")
     problems: list[ReleaseError] = []
     found = _attempt(problems, look) if look else None
-    _attempt(problems, lambda: index.projects(work.stage.index))
+    if not work.stage.index.folder:  # a stage's own index is started when it is needed
+        _attempt(problems, lambda: index.projects(work.stage.index))
     work.view, words = check_.look(work.fleet, work.project.name)
     view = work.view
     if words:

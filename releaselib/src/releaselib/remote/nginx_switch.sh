@@ -5,12 +5,15 @@ prefix=$1 mode=$2 sudo=$3 file=$4 expected=$5 url=$6 host=$7
 python=$(find_python "$8") || fail 69 "no Python ${8:-3} on this host"
 lock_host "$prefix"
 dir=$prefix/nginx
-if [ "$file" != upstream.previous ]; then
-    cp -p "$dir/upstream.conf" "$dir/upstream.keep"
-    mv -fT "$dir/upstream.keep" "$dir/upstream.previous"
+# What is in place already stays; so doing it again, or back where nothing was done, does no harm.
+if [ "$(head -n 1 "$dir/upstream.conf")" != "# $expected" ] || [ "$file" != upstream.previous ]; then
+    if [ "$file" != upstream.previous ] && ! cmp -s "$dir/$file" "$dir/upstream.conf"; then
+        cp -p "$dir/upstream.conf" "$dir/upstream.keep"
+        mv -fT "$dir/upstream.keep" "$dir/upstream.previous"
+    fi
+    cp -p "$dir/$file" "$dir/upstream.trial"
+    mv -fT "$dir/upstream.trial" "$dir/upstream.conf"
 fi
-cp -p "$dir/$file" "$dir/upstream.trial"
-mv -fT "$dir/upstream.trial" "$dir/upstream.conf"
 nginx_ "$mode" "$sudo" "$prefix" -t || fail 76 "nginx does not accept its configuration"
 start_nginx "$mode" "$sudo" "$prefix"
 "$python" -c '
