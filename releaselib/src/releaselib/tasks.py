@@ -238,6 +238,39 @@ for _action, _words in {
     _nginx(_action, _words)
 
 
+@task("lock")
+def show(context, stage="local"):  # type: ignore[no-untyped-def]
+    """Who holds the lock of a stage; it frees itself when its holder ends or dies.
+
+    Example: fab lock.show --stage production
+    """
+    from releaselib.manage import lock_state as act
+
+    return act(_load(), stage)
+
+
+@task("host", "exec", command="the command, one shell line")
+def exec_(context, command, stage="local", hosts=""):  # type: ignore[no-untyped-def]
+    """Run a command on app hosts.
+
+    Example: fab host.exec 'df -h /srv' --stage production --hosts '10.0.0.1*'
+    """
+    from releaselib.manage import on_hosts as act
+
+    return act(_load(), stage, ("sh", "-c", command), hosts=hosts)
+
+
+@task("host", lines="how many lines of each log")
+def logs(context, stage="local", slot="", hosts="", lines=50):  # type: ignore[no-untyped-def]
+    """The last lines of every log of a slot, the live one by default.
+
+    Example: fab host.logs --stage production --slot b --hosts 10.0.0.7
+    """
+    from releaselib.manage import logs as act
+
+    return act(_load(), stage, slot=slot, hosts=hosts, lines=lines)
+
+
 @task(
     "index",
     folder="where packages, virtualenv and users are kept (default: index)",
