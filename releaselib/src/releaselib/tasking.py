@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -87,3 +88,11 @@ def _print(value: Any, as_json: bool) -> None:
 
     if value is not None:
         output.show(output.as_json(value) if as_json else words.of(value))
+
+
+def do(function: str, *args: Any, **options: Any) -> Any:
+    """Call a function of the library for the project in this folder; its module is imported only now."""
+    from releaselib.config import load
+
+    module, name = function.split(".")
+    return getattr(importlib.import_module(f"releaselib.{module}"), name)(load(), *args, **options)

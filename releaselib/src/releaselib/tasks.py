@@ -5,19 +5,13 @@ Whatever a task does is a plain function elsewhere, imported when the task runs;
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from releaselib.tasking import namespace, task
+from releaselib.tasking import do, namespace, task
 
 __all__ = ["namespace"]
-
-
-def _load() -> Any:
-    from releaselib.config import load
-
-    return load()
 
 
 @task(plan="print what would be done, and do nothing")
@@ -26,9 +20,7 @@ def release(context, stage="local", version="", name="", ref="", profile="", pla
 
     Example: fab release --stage production
     """
-    from releaselib.release import release as act
-
-    return act(_load(), stage, asked=version, name=name, ref=ref, profile=profile, only_plan=plan)
+    return do("release.release", stage, asked=version, name=name, ref=ref, profile=profile, only_plan=plan)
 
 
 @task()
@@ -37,9 +29,7 @@ def plan(context, stage="local", version="", name="", ref="", profile=""):  # ty
 
     Example: fab plan --stage production --json
     """
-    from releaselib.release import release as act
-
-    return act(_load(), stage, asked=version, name=name, ref=ref, profile=profile, only_plan=True)
+    return do("release.release", stage, asked=version, name=name, ref=ref, profile=profile, only_plan=True)
 
 
 @task()
@@ -48,9 +38,7 @@ def rollback(context, stage="local", version=""):  # type: ignore[no-untyped-def
 
     Example: fab rollback --stage production
     """
-    from releaselib.release import rollback as act
-
-    return act(_load(), stage, asked=version)
+    return do("release.rollback", stage, asked=version)
 
 
 @task(out="the folder for wheel and sdist (default: dist)")
@@ -59,9 +47,7 @@ def build(context, stage="", version="", name="", ref="", out="dist"):  # type: 
 
     Example: fab build --name fixbug --json > built.json
     """
-    from releaselib.wheels import build as act
-
-    return act(_load(), Path(out).resolve(), stage=stage, asked=version, name=name, ref=ref)
+    return do("wheels.build", Path(out).resolve(), stage=stage, asked=version, name=name, ref=ref)
 
 
 @task(built="the JSON that `fab build --json` printed; - for standard input")
@@ -70,13 +56,8 @@ def publish(context, stage="", built="-"):  # type: ignore[no-untyped-def]
 
     Example: fab build --json | fab publish --stage staging
     """
-    import json
-
-    from releaselib.build import Built
-    from releaselib.wheels import publish as act
-
     text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
-    return act(_load(), Built(**json.loads(text)), stage=stage)
+    return do("wheels.publish", json.loads(text), stage=stage)
 
 
 @task()
@@ -85,9 +66,7 @@ def deploy(context, stage="local", version="", slot="", profile="", hosts=""):  
 
     Example: fab deploy --stage staging --version 2026.11.23.1
     """
-    from releaselib.release import deploy as act
-
-    return act(_load(), stage, asked=version, slot=slot, profile=profile, hosts=hosts)
+    return do("release.deploy", stage, asked=version, slot=slot, profile=profile, hosts=hosts)
 
 
 @task()
@@ -96,9 +75,7 @@ def quickdeploy(context, stage="local", ref="", slot="", profile=""):  # type: i
 
     Example: fab quickdeploy --stage staging --ref fix-login
     """
-    from releaselib.release import quickdeploy as act
-
-    return act(_load(), stage, ref=ref, slot=slot, profile=profile)
+    return do("release.quickdeploy", stage, ref=ref, slot=slot, profile=profile)
 
 
 @task()
@@ -107,9 +84,7 @@ def switch(context, stage="local", slot=""):  # type: ignore[no-untyped-def]
 
     Example: fab switch --stage staging --slot b
     """
-    from releaselib.release import switch as act
-
-    return act(_load(), stage, slot=slot)
+    return do("release.switch", stage, slot=slot)
 
 
 @task()
@@ -118,9 +93,7 @@ def validate(context, stage="local", slot="", hosts=""):  # type: ignore[no-unty
 
     Example: fab validate --stage staging --slot b
     """
-    from releaselib.manage import validate as act
-
-    return act(_load(), stage, slot=slot, hosts=hosts)
+    return do("manage.validate", stage, slot=slot, hosts=hosts)
 
 
 @task()
@@ -129,9 +102,7 @@ def status(context, stage="local"):  # type: ignore[no-untyped-def]
 
     Example: fab status --stage production
     """
-    from releaselib.manage import status as act
-
-    return act(_load(), stage)
+    return do("manage.status", stage)
 
 
 @task(number="how many events")
@@ -140,9 +111,7 @@ def history(context, stage="local", number=20):  # type: ignore[no-untyped-def]
 
     Example: fab history --stage production --number 50
     """
-    from releaselib.manage import history as act
-
-    return act(_load(), stage, number)
+    return do("manage.history", stage, number)
 
 
 @task()
@@ -151,9 +120,7 @@ def doctor(context, stage="local", ref=""):  # type: ignore[no-untyped-def]
 
     Example: fab doctor --stage production
     """
-    from releaselib.manage import doctor as act
-
-    return act(_load(), stage, ref)
+    return do("manage.doctor", stage, ref)
 
 
 @task("version", "next")
@@ -162,9 +129,7 @@ def next_(context, stage="", name=""):  # type: ignore[no-untyped-def]
 
     Example: fab version.next
     """
-    from releaselib.manage import next_version as act
-
-    return act(_load(), stage, name)
+    return do("manage.next_version", stage, name)
 
 
 @task("version")
@@ -173,9 +138,7 @@ def latest(context, stage=""):  # type: ignore[no-untyped-def]
 
     Example: fab version.latest
     """
-    from releaselib.manage import latest_version as act
-
-    return act(_load(), stage)
+    return do("manage.latest_version", stage)
 
 
 @task("slot")
@@ -193,16 +156,12 @@ def remove(context, stage="local", slot="", hosts="", all=False):  # type: ignor
 
     Example: fab slot.remove --stage local --all
     """
-    from releaselib.manage import remove as act
-
-    return act(_load(), stage, slot=slot, hosts=hosts, everything=all)
+    return do("manage.remove", stage, slot=slot, hosts=hosts, everything=all)
 
 
 def _supervisor(action: str, words: str) -> None:
     def act(context, stage="local", slot="", hosts=""):  # type: ignore[no-untyped-def]
-        from releaselib.manage import supervise
-
-        return supervise(_load(), stage, action, slot=slot, hosts=hosts)
+        return do("manage.supervise", stage, action, slot=slot, hosts=hosts)
 
     act.__doc__ = f"{words}\n\n    Example: fab supervisor.{action} --stage staging --slot b"
     task("supervisor", action)(act)
@@ -210,9 +169,7 @@ def _supervisor(action: str, words: str) -> None:
 
 def _nginx(action: str, words: str) -> None:
     def act(context, stage="local", hosts=""):  # type: ignore[no-untyped-def]
-        from releaselib.manage import control_nginx
-
-        return control_nginx(_load(), stage, action, hosts=hosts)
+        return do("manage.control_nginx", stage, action, hosts=hosts)
 
     act.__doc__ = f"{words}\n\n    Example: fab nginx.{action} --stage staging"
     task("nginx", action)(act)
@@ -244,9 +201,7 @@ def show(context, stage="local"):  # type: ignore[no-untyped-def]
 
     Example: fab lock.show --stage production
     """
-    from releaselib.manage import lock_state as act
-
-    return act(_load(), stage)
+    return do("manage.lock_state", stage)
 
 
 @task("host", "exec", command="the command, one shell line")
@@ -255,9 +210,7 @@ def exec_(context, command, stage="local", hosts=""):  # type: ignore[no-untyped
 
     Example: fab host.exec 'df -h /srv' --stage production --hosts '10.0.0.1*'
     """
-    from releaselib.manage import on_hosts as act
-
-    return act(_load(), stage, ("sh", "-c", command), hosts=hosts)
+    return do("manage.on_hosts", stage, ("sh", "-c", command), hosts=hosts)
 
 
 @task("host", lines="how many lines of each log")
@@ -266,9 +219,7 @@ def logs(context, stage="local", slot="", hosts="", lines=50):  # type: ignore[n
 
     Example: fab host.logs --stage production --slot b --hosts 10.0.0.7
     """
-    from releaselib.manage import logs as act
-
-    return act(_load(), stage, slot=slot, hosts=hosts, lines=lines)
+    return do("manage.logs", stage, slot=slot, hosts=hosts, lines=lines)
 
 
 @task(
@@ -298,9 +249,7 @@ def sync(context, stage="", packages="", python=""):  # type: ignore[no-untyped-
 
     Example: fab index.sync --stage production --packages django==5.2,tornado
     """
-    from releaselib.wheels import sync as act
-
-    return act(_load(), stage=stage, packages=packages, python=python)
+    return do("wheels.sync", stage=stage, packages=packages, python=python)
 
 
 @task("index", "list", packages="only these, with every file; without it the names of all")
@@ -309,6 +258,4 @@ def list_(context, stage="", packages=""):  # type: ignore[no-untyped-def]
 
     Example: fab index.list --packages my-shop
     """
-    from releaselib.manage import list_index as act
-
-    return act(_load(), stage, packages)
+    return do("manage.list_index", stage, packages)

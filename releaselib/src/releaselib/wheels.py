@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from releaselib import build as build_
 from releaselib import hooks, index, mirror, pypiserver, resolve, source, version
@@ -147,8 +149,12 @@ def clean_build(project: Project, found: Source, chosen: str, out: Path) -> Buil
         )
 
 
-def publish(project: Project, built: Built, *, stage: str = "") -> str:
-    """Upload what was built, read it back, then tag the commit; returns what was done in words."""
+def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = "") -> str:
+    """Upload what was built, read it back, then tag the commit; returns what was done in words.
+
+    ``built`` may be in its JSON form. Raises Refused, IndexFailed and CommandFailed.
+    """
+    built = built if isinstance(built, Built) else Built(**built)
     new = publish_.publish(index_of(project, stage), project.name, built.files)
     tagged = source.tag(project.root, built.version, built.commit)
     return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
