@@ -1,0 +1,1 @@
+"""The fleet rig, and the tests that need real hosts."""
