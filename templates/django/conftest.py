@@ -1,0 +1,6 @@
+import os
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "{{ cookiecutter.package_name }}.settings"
+django.setup()
