@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,7 @@ def show(command: str) -> None:
 def run(team: World, command: str, cwd: Path, **env: str) -> str:
     """Show a command, run it, show what it says; a failure ends the demo."""
     show(command)
-    done = subprocess.run(["bash", "-c", command], cwd=cwd, env=team.env | env, text=True,
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=cwd, env=team.env | env, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     print(done.stdout.rstrip(), flush=True)
     if done.returncode:
@@ -42,7 +41,7 @@ def publish_releaselib(team: World, folder: Path) -> str:
     run(team, "fab build --ref HEAD --json > ../built.json && fab publish --built ../built.json", checkout)
     show("# ... and installed from there, with its dependencies, as every developer of the team does")
     tools = folder / "tools"
-    run(team, f"fab index.sync --packages {requirements(folder)}", checkout)
+    run(team, f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:", checkout)
     run(team, f"uv venv --quiet {tools} && uv pip install --quiet --python {tools} "
               f"--default-index {team.server.url}simple/ releaselib && {tools}/bin/fab --version", folder)
     return str(tools / "bin")
@@ -57,7 +56,7 @@ def requirements(folder: Path) -> str:
 def bake(team: World, folder: Path) -> Project:
     """A project from a git URL, as a stranger would."""
     show("# a project from the template, by its git URL")
-    run(team, f"cookiecutter --no-input file://{ROOT} project_name='My Shop' flavour=flask forge=none port_base=8800", folder)
+    run(team, f"cookiecutter --no-input git+file://{ROOT} project_name='My Shop' flavour=flask forge=none port_base=8800", folder)
     return Project(team, folder / "my-shop")
 
 
@@ -65,7 +64,7 @@ def change(project: Project) -> None:
     """A change that visitors will see."""
     file = next(project.folder.glob("src/*/app.py"))
     text = file.read_text()
-    changed = re.sub(r"[Hh]ello", "Good morning", text)
+    changed = text.replace("Hello from", "Good morning from")
     if changed == text:
         sys.exit("demo: the app says no hello that could be changed")
     file.write_text(changed)
@@ -116,7 +115,7 @@ def demo(team: World, folder: Path) -> None:
     print(stage)
     project.configure(stage)
     address = proxies[0].address
-    run(team, "fab index.sync --stage production", project.folder, **path)
+    run(team, "fab index.sync --stage production | wc -l | xargs echo wheels uploaded:", project.folder, **path)
     run(team, "fab release --stage production", project.folder, **path)
     before = visit(address)
     show("# a change is committed and released while visitors come and go")
