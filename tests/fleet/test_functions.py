@@ -1,0 +1,80 @@
+"""Each function can be taken out and used alone, and the single tasks give what `fab release` gives."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from releaselib import config, release, wheels
+from releaselib.ssh import Ssh
+
+from .test_release import prepared, released
+from .world import World, ask
+
+pytestmark = pytest.mark.hosts
+
+
+def test_functions_tasks_and_release_end_in_the_same_state(
+    team: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = prepared(team, tmp_path, app=2, proxy=1)
+    address = team.fleet.hosts["proxy1"].address
+    for name, value in team.env.items():
+        monkeypatch.setenv(name, value)
+
+    loaded = config.load(project.folder)
+    built = wheels.build(loaded, tmp_path / "dist", stage="test")
+    wheels.publish(loaded, built, stage="test")
+    release.deploy(loaded, "test", asked=built.version)
+    by_functions = release.switch(loaded, "test", slot="a")
+    assert ask(address) == built.version == by_functions.version
+    state_by_functions = state(team, "a")
+
+    project.fab("build", "--stage", "test", "--json", "--out", str(tmp_path / "dist2"))
+    made = project.fab("build", "--stage", "test", "--json", "--out", str(tmp_path / "dist3")).stdout
+    (tmp_path / "built.json").write_text(made)
+    project.fab("publish", "--stage", "test", "--built", str(tmp_path / "built.json"))
+    version = json.loads(made)["version"]
+    project.fab("deploy", "--stage", "test", "--version", version)
+    assert ask(address) == built.version
+    project.fab("validate", "--stage", "test", "--slot", "b")
+    project.fab("switch", "--stage", "test", "--slot", "b")
+    assert ask(address) == version
+    state_by_tasks = state(team, "b")
+
+    by_release = released(project, "release")
+    assert ask(address) == by_release["version"]
+    assert state(team, "a") == state_by_functions == state_by_tasks
+
+
+def state(team: World, slot: str) -> list[str]:
+    """What a slot holds on every app host, without what differs from release to release."""
+    command = f"cd /srv/my-shop/slots/{slot} && ls -A . log && grep -o '^[a-z]*==' requirements.txt"
+    return [host.run(command).stdout for name, host in team.fleet.hosts.items() if name.startswith("app")]
+
+
+def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
+    team: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = prepared(team, tmp_path, app=3, proxy=2)
+    for name, value in team.env.items():
+        monkeypatch.setenv(name, value)
+    released(project, "release")
+    logins = {name: host.log.read_text().count("Accepted publickey") for name, host in team.fleet.hosts.items()}
+    scripts: Counter[tuple[str, str]] = Counter()
+    start = Ssh.start
+
+    def counted(self: Ssh, argv: tuple[str, ...]) -> object:
+        scripts[self.host.address, argv[3]] += 1
+        return start(self, argv)
+
+    monkeypatch.setattr(Ssh, "start", counted)
+    release.release(config.load(project.folder), "test")
+    for name, host in team.fleet.hosts.items():
+        assert host.log.read_text().count("Accepted publickey") == logins[name] + 1
+        ran = {script: number for (address, script), number in scripts.items() if address == host.address}
+        looks = ran.pop("check.sh")
+        assert set(ran.values()) == {1}
+        assert looks == (1 if name.startswith("app") else 2)  # the proxies are seen again under the lock
