@@ -6,7 +6,6 @@ them at once, each with the path of its key. Nothing else in the library reads t
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,17 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from releaselib.errors import ConfigError
-from releaselib.hosts import LOCAL, expand
-from releaselib.settings import App, Forge, Index, Stage, Table
+from releaselib.hosts import LOCAL, Host, expand, nearest
+from releaselib.settings import App, Forge, Index, Layout, Stage, Table
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+UNKNOWN = Host(address="unknown")
+"""Stands for hosts that could not be read, so that nothing more is said about them."""
 
 
 class Project(Table):
@@ -30,6 +33,7 @@ class Project(Table):
     name: str
     directory: str = "."
     static_version: str = ""
+    description: str = ""
     index: Index = Field(default_factory=Index)
     stages: dict[str, Stage] = Field(default_factory=dict)
     forge: Forge | None = None
@@ -45,12 +49,6 @@ class Project(Table):
         return self.stages[name]
 
 
-def nearest(word: str, right: Any) -> str:
-    """`; did you mean ...?` for a misspelt word, or nothing."""
-    close = difflib.get_close_matches(word, list(right), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def load(root: Path | str = ".") -> Project:
     """Read release.toml and pyproject.toml of the project in ``root``.
 
@@ -58,43 +56,65 @@ def load(root: Path | str = ".") -> Project:
     """
     folder = Path(root).resolve()
     text = _toml(folder / "release.toml")
-    directory = text.get("project", {}).get("directory", ".")
-    meta = _toml(folder / directory / "pyproject.toml").get("project", {})
+    layout = _model(Layout, text.get("project", {}), "project", []) or Layout()  # parse tells what is wrong
+    meta = _toml(folder / layout.directory / "pyproject.toml").get("project", {})
     if "name" not in meta:
         raise ConfigError(
-            f"{directory}/pyproject.toml has no [project] name (PEP 621)",
+            f"{layout.directory}/pyproject.toml has no [project] name (PEP 621)",
             next_step="add it; the wheel and the slot are named after it",
         )
-    return parse(text, root=folder, name=meta["name"], static_version=meta.get("version", ""))
+    return parse(
+        text,
+        root=folder,
+        name=meta["name"],
+        static_version=meta.get("version", ""),
+        description=meta.get("description", ""),
+    )
 
 
-def parse(text: dict[str, Any], *, root: Path, name: str, static_version: str = "") -> Project:
+def parse(
+    text: dict[str, Any], *, root: Path, name: str, static_version: str = "", description: str = ""
+) -> Project:
     """The pure half of :func:`load`: a table in the form of release.toml -> a Project."""
     problems: list[str] = _unknown(text, ("project", "index", "app", "stages", "forge"), "")
+    layout = _model(Layout, text.get("project", {}), "project", problems) or Layout()
     index = _model(Index, text.get("index", {}), "index", problems) or Index()
     app = text.get("app", {}) if _model(App, text.get("app", {}), "app", problems) else {}
-    forge = _model(Forge, {"name": name, **text["forge"]}, "forge", problems) if "forge" in text else None
-    stages = {}
-    for stage, table in text.get("stages", {}).items():
-        found = _stage(stage, table, app, index, root, name, problems)
-        if found:
-            stages[stage] = found
+    forge = text.get("forge")
+    if forge is not None:
+        forge = _model(
+            Forge, {"name": name, **forge} if isinstance(forge, dict) else forge, "forge", problems
+        )
+    stages = {
+        stage: _stage(stage, table, app, index, root, name, problems)
+        for stage, table in _tables(text, problems).items()
+    }
     if problems:
         raise ConfigError(
             f"{root / 'release.toml'}: {len(problems)} to mend",
             cause="\n".join(problems),
             next_step="correct these keys",
         )
-    project = text.get("project", {})
     return Project(
         root=root,
         name=name,
-        directory=project.get("directory", "."),
+        directory=layout.directory,
         index=index,
         static_version=static_version,
+        description=description,
         stages=stages,
         forge=forge,
     )
+
+
+def _tables(text: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The tables of the stages; what is none is a problem."""
+    stages = text.get("stages", {})
+    if not isinstance(stages, dict):
+        problems.append("stages: must be a table")
+        return {}
+    problems += [f"stages.{key}: must be a table" for key, one in stages.items() if not isinstance(one, dict)]
+    return {key: one for key, one in stages.items() if isinstance(one, dict)}
 
 
 def _stage(
@@ -105,19 +125,23 @@ def _stage(
     root: Path,
     project: str,
     problems: list[str],
-) -> Stage | None:
+) -> Stage:
+    """A stage; where something is wrong with it, that is in ``problems`` and nobody gets to see it."""
     where = f"stages.{name}"
     own = set(Stage.model_fields) - {"name", "settings"}
-    unknown = _unknown(table, (*own, *App.model_fields), where)
-    problems += unknown
+    problems += _unknown(table, (*own, *App.model_fields), where)
     overrides = {key: table[key] for key in table if key in App.model_fields}
     settings = _model(App, {**app, **overrides}, where, problems)
     values: dict[str, Any] = {key: table[key] for key in table if key in own}
+    user = table["user"] if isinstance(table.get("user"), str) else ""
     for role in ("app", "proxy"):
-        values[role] = expand(values.get(role, []), f"{where}.{role}", table.get("user", ""), root, problems)
+        before = len(problems)
+        values[role] = expand(values.get(role, []), f"{where}.{role}", user, root, problems)
+        if len(problems) > before:
+            values[role] = (UNKNOWN,)  # what is wrong with the role has been said
     values |= {"name": name, "settings": settings or App(), "index": index}
     values = _defaults(values, table, root, project, settings or App())
-    found: Stage | None = _model(Stage, values, where, problems)
+    found: Stage = _model(Stage, values, where, problems)
     return found
 
 
@@ -128,10 +152,9 @@ def _defaults(
     values.setdefault("prefix", f"/srv/{project}")
     values.setdefault("profile", values["name"])
     local = any(host.local for host in values["app"])
-    if local:
-        values["prefix"] = str(root / values["prefix"])
-    if values.get("known_hosts"):
-        values["known_hosts"] = str(root / values["known_hosts"])
+    for key in ("prefix",) * local + ("known_hosts",):
+        if values.get(key) and isinstance(values[key], str):
+            values[key] = str(root / values[key])
     values.setdefault("bind", "127.0.0.1" if local else "0.0.0.0")  # noqa: S104  proxies are other hosts
     values.setdefault(
         "listen", "80" if values.get("nginx", "system") == "system" else str(app.port_base + 90)
@@ -163,6 +186,10 @@ def _model(model: type[Any], values: Any, where: str, problems: list[str]) -> An
 
 def _words(error: Any, where: str, model: type[BaseModel]) -> str:
     path = ".".join([where, *(str(part) for part in error["loc"])])
+    for part in error["loc"][:-1]:
+        field = model.model_fields.get(part)
+        if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
     if error["type"] == "extra_forbidden":
         return f"{path}: unknown key{nearest(str(error['loc'][-1]), model.model_fields)}"
     message = error["msg"].removeprefix("Value error, ")

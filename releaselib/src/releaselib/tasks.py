@@ -140,3 +140,30 @@ def latest(context, stage=""):  # type: ignore[no-untyped-def]
     Example: fab version.latest
     """
     return do("manage.latest_version", stage)
+
+
+@task("repo", ssh="push over ssh instead of HTTPS", ci="also CI variables and protection of the branch")
+def create(context, ssh=False, ci=False):  # type: ignore[no-untyped-def]
+    """Create the repository on GitLab or GitHub and push to it; can be run again at any time.
+
+    Example: GITLAB_TOKEN=... fab repo.create
+    """
+    return do("repository.create", ssh=ssh, ci=ci)
+
+
+@task("repo", "release")
+def release_page(context, version=""):  # type: ignore[no-untyped-def]
+    """Make the release of a tag on the forge, with notes from CHANGELOG.md.
+
+    Example: GITHUB_TOKEN=... fab repo.release --version 2026.11.23.1
+    """
+    return do("repository.make_release", version)
+
+
+@task("template")
+def update(context):  # type: ignore[no-untyped-def]
+    """Bring the newest template to this project, beside its own changes.
+
+    Example: fab template.update && git diff
+    """
+    return do("repository.update_template")

@@ -11,7 +11,7 @@ from releaselib.index import File
 from releaselib.manage import Status
 from releaselib.output import table
 from releaselib.plan import UNSET, Plan
-from releaselib.release import Report
+from releaselib.steps import Report
 
 
 @singledispatch

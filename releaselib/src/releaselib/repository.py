@@ -1,0 +1,98 @@
+"""The project's repository on its forge, and the template that the project came from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from releaselib import index, output, shell, source
+from releaselib.config import Project
+from releaselib.errors import CommandFailed, ConfigError, ForgeFailed, Refused, ReleaseError
+from releaselib.forge import (
+    Outcome,
+    Target,
+    Variable,
+    create_repository,
+    find_token,
+    notes_from_changelog,
+    set_up_ci,
+)
+from releaselib.forge import make_release as make_release_
+
+
+def target(project: Project) -> Target:
+    """Where the repository lives, from [forge] of release.toml. Raises ConfigError without it."""
+    forge = project.forge
+    if not forge:
+        raise ConfigError(
+            "release.toml has no [forge]", next_step='add it: kind = "gitlab" or "github", namespace, name'
+        )
+    return Target(forge.kind, forge.name, forge.namespace, forge.url, forge.visibility, project.description)
+
+
+def create(project: Project, *, ssh: bool = False, ci: bool = False) -> Outcome:
+    """Create the repository and push to it; what is there already is adopted. Can be run again.
+
+    With ``ci`` also the variables that CI needs for the index, and protection of the branch. Raises
+    Refused, ConfigError and ForgeFailed.
+    """
+    where = target(project)
+    token = find_token(where.kind)
+    outcome = create_repository(project.root, where, token, ssh=ssh, say=output.say)
+    if ci:
+        password = Variable(index.PASSWORD, index.password(project.index))
+        set_up_ci(where, token, [password], outcome.branch, say=output.say)
+    return outcome
+
+
+def require_token(project: Project) -> None:
+    """Raise Refused when a release is to be made on the forge and there is no token for it."""
+    if project.forge and project.forge.release:
+        find_token(project.forge.kind)
+
+
+def make_release(project: Project, version: str) -> str:
+    """The release of a pushed tag on the forge, with notes from CHANGELOG.md; returns its address."""
+    where = target(project)
+    changelog = project.root / project.directory / "CHANGELOG.md"
+    text = changelog.read_text("utf-8") if changelog.exists() else ""
+    notes = notes_from_changelog(text, version) or f"Release {version}"
+    try:
+        return make_release_(where, version, notes, find_token(where.kind), say=output.say)
+    except ReleaseError as error:
+        raise ForgeFailed(
+            f"{version} is released, but its page on the forge is missing",
+            cause=str(error),
+            next_step=f"fab repo.release --version {version}",
+        ) from None
+
+
+def update_template(project: Project) -> str:
+    """Bring the newest template to the project with cruft, beside the project's own changes.
+
+    Raises Refused for changes that are not committed, and CommandFailed with cruft's last lines.
+    """
+    source.look(project.root)
+    if not (project.root / ".cruft.json").exists():
+        raise Refused(
+            f"{project.root} has no .cruft.json, so its template is not known",
+            next_step="cruft link URL_OF_THE_TEMPLATE",
+        )
+    argv = (find_uv_bin(), "tool", "run", "cruft", "update", "--skip-apply-ask")
+    done = shell.run(
+        argv,
+        cwd=project.root,
+        env={"PYTHONUTF8": os.environ.get("PYTHONUTF8", "1")},
+        what="template.update: cruft failed; nothing is committed",
+        next_step="git status shows what it did; git checkout . takes it back",
+    )
+    rejected = sorted(str(path.relative_to(project.root)) for path in Path(project.root).rglob("*.rej"))
+    if rejected:
+        raise CommandFailed(
+            "template.update: some changes did not fit",
+            cause="\n".join(rejected),
+            next_step="apply what these files say by hand, remove them, then git commit",
+        )
+    return done.words
