@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +41,7 @@ def command(folder: Path, out: Path) -> tuple[str, ...]:
 def environment(name: str, version: str, commit: str, committed: int) -> dict[str, str]:
     """What stamps a build: setuptools-scm's override of version and commit, and the commit's time.
 
-    The time makes the archives of one commit the same bytes each time (SOURCE_DATE_EPOCH).
+    The time makes the wheel of one commit the same bytes each time (SOURCE_DATE_EPOCH).
     """
     dist = canonicalize_name(name).replace("-", "_").upper()
     return {
@@ -48,27 +53,51 @@ def environment(name: str, version: str, commit: str, committed: int) -> dict[st
 
 
 def build(folder: Path, out: Path, *, name: str, version: str, commit: str, committed: int) -> Built:
-    """Build sdist and wheel of the clean clone in ``folder`` into ``out``.
+    """Build sdist and wheel of the clean clone in ``folder`` into ``out``, beside what is there.
 
     ``committed`` is the commit's time in seconds since the epoch. Raises CommandFailed with the
     build's last lines, and Refused when the wheel's version is not the one asked for.
     """
-    shell.run(
-        command(folder, out),
-        env=environment(name, version, commit, committed),
-        what=f"build: {name} {version} cannot be built",
-        next_step="mend the project; to see it alone: python -m build",
-    )
-    files = {str(path): sha256(path) for path in sorted(out.iterdir()) if path.suffix in (".whl", ".gz")}
-    wrong = [Path(path).name for path in files if version_of(Path(path).name) != Version(version)]
+    with tempfile.TemporaryDirectory(dir=out) as new:
+        shell.run(
+            command(folder, Path(new)),
+            env=environment(name, version, commit, committed),
+            what=f"build: {name} {version} cannot be built",
+            next_step="mend the project; to see it alone: python -m build",
+        )
+        made = sorted(path for path in Path(new).iterdir() if path.suffix in (".whl", ".gz"))
+        check([path.name for path in made], name, version)
+        for path in made:
+            if path.suffix == ".gz":
+                path.write_bytes(steady(path.read_bytes(), committed))
+        paths = [path.replace(out / path.name) for path in made]
+    return Built(version, commit, {str(path): sha256(path) for path in paths})
+
+
+def check(made: Sequence[str], name: str, version: str) -> None:
+    """Raise Refused unless every file name tells that version, CommandFailed without a wheel. Pure."""
+    wrong = [file for file in made if version_of(file) != Version(version)]
     if wrong:
         raise Refused(
             f"build: asked for version {version}, but got {', '.join(wrong)}",
             next_step='let setuptools-scm stamp it: dynamic = ["version"] in pyproject.toml',
         )
-    if not any(path.endswith(".whl") for path in files):
+    if not any(file.endswith(".whl") for file in made):
         raise CommandFailed(f"build: {name} {version} gave no wheel", next_step="python -m build")
-    return Built(version, commit, files)
+
+
+def steady(sdist: bytes, time: int) -> bytes:
+    """A tar.gz with one time everywhere and nobody's name: of the same files the same bytes. Pure."""
+    out = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(sdist)) as old,
+        tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in old:
+            member.mtime, member.uid, member.gid, member.pax_headers = time, 0, 0, {}
+            member.uname = member.gname = ""
+            new.addfile(member, old.extractfile(member) if member.isfile() else None)
+    return gzip.compress(out.getvalue(), mtime=time)
 
 
 def version_of(filename: str) -> Version:

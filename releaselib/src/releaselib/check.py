@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from releaselib import shell
-from releaselib.errors import CommandFailed
+from releaselib.errors import Refused
 from releaselib.fleet import Fleet, Remote, call
 from releaselib.hosts import Host
-from releaselib.plan import UNSET, App, Proxy, Slot, View, release_of
 from releaselib.settings import Stage
+from releaselib.ssh import Distrusted, Unreachable
+from releaselib.view import UNSET, App, Proxy, Slot, View, release_of
 
 NO_PYTHON = {69: "there is no such Python on this host"}
 
@@ -61,7 +62,8 @@ def proxy_of(table: dict[str, Any]) -> Proxy:
     """Facts of a proxy -> a value; nginx speaks "SLOT VERSION". Pure."""
     slot, _, version = "" if table["serving"] == UNSET else table["serving"], "", ""
     slot, _, version = slot.partition(" ")
-    return Proxy(slot, version, table["site"], table["draining"])
+    file = table["file"].removeprefix("# ").partition(" ")[0].replace(UNSET, "")
+    return Proxy(slot, version, table["site"], table["draining"], file)
 
 
 def app_problems(table: dict[str, Any], idle: str = "") -> list[str]:
@@ -77,7 +79,7 @@ def app_problems(table: dict[str, Any], idle: str = "") -> list[str]:
 def proxy_problems(table: dict[str, Any], stage: Stage) -> list[str]:
     """What stands against a switch on a proxy. Pure."""
     problems = [] if table["nginx"] else ["nginx is not installed: apt-get install nginx-light"]
-    if table["listener"] and "nginx" not in table["listener"] and not table["serving"]:
+    if table["listener"] and not table["listener"].startswith("nginx: ") and not table["serving"]:
         problems.append(f"port {stage.listen_port()} is in use by {table['listener']}")
     elif table["site"] and table["listener"] and not table["serving"]:
         problems.append("nginx does not say which release it serves: fab nginx.setup")
@@ -95,12 +97,16 @@ def look(fleet: Fleet, project: str, *, app: tuple[Host, ...] | None = None) -> 
     proxies = fleet.each(stage.proxy, lambda remote: facts(remote, stage, project, "proxy"))
     seen_app = {result.host: result.value for result in apps if result.value}
     seen_proxy = {result.host: result.value for result in proxies if result.value}
-    lost = {result.host: str(result.error) for result in (*apps, *proxies) if result.error}
+    errors = {result.host: result.error for result in (*apps, *proxies) if result.error}
+    lost = {host: str(error) for host, error in errors.items()}
+    unready = [h for h, e in errors.items() if isinstance(e, Distrusted) or not isinstance(e, Unreachable)]
     view = View(
         {host: app_of(table) for host, table in seen_app.items()},
         {host: proxy_of(table) for host, table in seen_proxy.items()},
         lost,
         not stage.proxy,
+        frozenset(unready),
+        any(table["locked"] for table in (*seen_app.values(), *seen_proxy.values())),
     )
     problems = [f"{host.name}: {words}" for host, table in seen_app.items() for words in app_problems(table)]
     problems += [
@@ -124,11 +130,22 @@ def _mixed(view: View) -> list[str]:
     ]
 
 
+def require_agreement(view: View) -> None:
+    """Raise Refused while the proxies disagree: then no slot is idle on all of them."""
+    if view.split:
+        raise Refused(
+            "the proxies do not agree which slot is live; nothing was changed",
+            cause=view.split,
+            next_step="fab nginx.start where one does not answer; else fab switch --slot SLOT puts all on "
+            "one, fab rollback all on the older one",
+        )
+
+
 def require_proxies(view: View, stage: Stage) -> None:
-    """Raise CommandFailed unless every proxy was seen: a switch is all proxies or none."""
+    """Raise Refused unless every proxy was seen: a switch is all proxies or none."""
     lost = [view.lost[host] for host in stage.proxy if host in view.lost]
     if lost:
-        raise CommandFailed(
+        raise Refused(
             "a proxy cannot be reached, and a switch is all proxies or none; visitors are served as before",
             cause="\n".join(lost),
             next_step="fab status; mend the proxy or take it out of release.toml",

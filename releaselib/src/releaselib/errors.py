@@ -18,6 +18,8 @@ the cause in the failing tool's own words, and names the next command to type.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ReleaseError(Exception):
     """The root of the tree.
@@ -40,6 +42,12 @@ class ReleaseError(Exception):
         if self.next_step:
             lines.append(f"next: {self.next_step}")
         return "\n".join(lines)
+
+
+def several(errors: Iterable[ReleaseError | str], whole: int = 3) -> str:
+    """Many errors as one cause: the first ones whole, of the others the first line, so that all are named."""
+    texts = [str(error) for error in errors]
+    return "\n".join([*texts[:whole], *(text.partition("\n")[0] for text in texts[whole:])])
 
 
 class ConfigError(ReleaseError):

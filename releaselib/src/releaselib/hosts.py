@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import json
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,16 @@ class Host(BaseModel):
 
     @property
     def visitors(self) -> str:
-        """The address that a proxy sends visitors to."""
-        return "127.0.0.1" if self.local else self.address
+        """The address that a proxy sends visitors to, as it stands before a port."""
+        if self.local:
+            return "127.0.0.1"
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+
+def nearest(word: str, right: Iterable[str]) -> str:
+    """`; did you mean ...?` for a misspelt word, or nothing."""
+    close = difflib.get_close_matches(word, list(right), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def expand(entries: Any, where: str, user: str, root: Path, problems: list[str]) -> tuple[Host, ...]:
@@ -69,7 +78,10 @@ def _entry(entry: Any, where: str, user: str, problems: list[str]) -> list[Host]
         return [Host(**{"user": user, **table, "address": one}) for one in addresses(table["address"])]
     except ValidationError as error:
         for one in error.errors():
-            problems.append(f"{where}.{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}")
+            key = ".".join(map(str, one["loc"]))
+            unknown = one["type"] == "extra_forbidden"
+            words = f"unknown key{nearest(key, Host.model_fields)}" if unknown else one["msg"].lower()
+            problems.append(f"{where}.{key}: {words}")
         return []
 
 
@@ -86,6 +98,9 @@ def addresses(pattern: str) -> list[str]:
 
 def _ask(command: Any, where: str, root: Path, problems: list[str]) -> list[Any]:
     """Hosts from a program of the project: one a line, or a JSON list."""
+    if not isinstance(command, str):
+        problems.append(f"{where}.command: must be a command line")
+        return []
     try:
         done = subprocess.run(
             shlex.split(command), cwd=root, capture_output=True, text=True, timeout=60, check=True

@@ -116,6 +116,7 @@ def upload(index: Index, paths: Iterable[Path]) -> None:
         sys.executable,
         "-m",
         "twine",
+        "--no-color",
         "upload",
         "--non-interactive",
         "--disable-progress-bar",
@@ -127,7 +128,7 @@ def upload(index: Index, paths: Iterable[Path]) -> None:
     )
     shell.run(
         argv,
-        env={"TWINE_PASSWORD": password(index), "NO_COLOR": "1", "COLUMNS": "200"},
+        env={"TWINE_PASSWORD": password(index), "COLUMNS": "200"},
         error=IndexFailed,
         what=f"the index {index.upload_url} refused the upload",
         next_step=f"check [index] username ({index.username}) and {PASSWORD}, then run the command again",

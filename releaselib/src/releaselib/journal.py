@@ -30,7 +30,7 @@ def parse(text: str) -> History:
     for line in lines:
         try:
             events.append(dict(json.loads(line)))
-        except ValueError:
+        except (ValueError, TypeError):
             continue
     return History(events, state == "locked")
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from releaselib.errors import CommandFailed, Locked
+from releaselib.errors import CommandFailed, Locked, ReleaseError
 from releaselib.fleet import Fleet, Remote, Running
 from releaselib.hosts import Host
+from releaselib.settings import Stage
 from releaselib.shell import script
 
 HELD = 75
@@ -29,13 +30,27 @@ class Journal:
         """Append one event on every lock host and wait until it is written. Raises CommandFailed."""
         line = json.dumps({"event": event, **words})
         for host, running in self._held:
-            running.send(line)
-            if running.receive() != "written":
+            if not _written(running, line):
                 raise CommandFailed(
                     f"{host.name}: the journal cannot be written, so the lock is not held",
-                    cause=running.finish().words,
+                    cause=_last_words(running),
                     next_step="fab status",
                 )
+
+
+def _written(running: Running, line: str) -> bool:
+    try:
+        running.send(line)
+        return running.receive() == "written"
+    except (OSError, ValueError, ReleaseError):  # its end is gone, or closed
+        return False
+
+
+def _last_words(running: Running) -> str:
+    try:
+        return running.finish().words
+    except (OSError, ValueError, ReleaseError) as error:
+        return str(error)
 
 
 @contextmanager
@@ -47,27 +62,32 @@ def hold(fleet: Fleet) -> Iterator[Journal]:
     held: list[tuple[Host, Running]] = []
     try:
         for host in fleet.stage.lock_hosts:
-            held.append((host, _take(fleet.remote(host), fleet.stage.prefix, fleet.stage.name)))
+            held.append((host, _take(fleet.remote(host), fleet.stage)))
         yield Journal(held)
     finally:
         for _, running in held:
-            running.finish()
+            _last_words(running)  # its end may be gone
 
 
-def _take(remote: Remote, prefix: str, stage: str) -> Running:
-    running = remote.start(script("lock.sh", prefix))
+def _take(remote: Remote, stage: Stage) -> Running:
+    running = remote.start(script("lock.sh", stage.prefix))
     if running.receive() == "locked":
         return running
     done = running.finish()
     if done.code == HELD:
-        raise Locked(
-            f"stage {stage} is locked by {holder(_event(done.stderr))}",
-            next_step="wait for its end; fab lock.show tells when it is free",
-        )
+        raise taken(stage, _event(done.stderr))
     raise CommandFailed(
         f"{remote.host.name}: the stage cannot be locked",
         cause=done.words,
         next_step="can the stage's user write to its prefix there?",
+    )
+
+
+def taken(stage: Stage, began: dict[str, Any] | None) -> Locked:
+    """The error for a stage that somebody holds, who began with that event. Pure."""
+    return Locked(
+        f"stage {stage.name} is locked by {holder(began)}",
+        next_step="wait for its end; fab lock.show tells when it is free",
     )
 
 

@@ -17,8 +17,8 @@ from releaselib import shell
 from releaselib.errors import ConfigError
 from releaselib.fleet import Remote, call
 from releaselib.hosts import Host
-from releaselib.plan import UNSET
 from releaselib.settings import Stage
+from releaselib.view import UNSET
 
 TEMPLATE = "conf/nginx.conf.j2"
 WHY = {
@@ -31,26 +31,26 @@ WHY = {
 OWN = """\
 # The main configuration of an nginx that belongs to this project alone.
 daemon on;
-pid {prefix}/nginx/nginx.pid;
-error_log {prefix}/nginx/error.log;
+pid "{prefix}/nginx/nginx.pid";
+error_log "{prefix}/nginx/error.log";
 worker_processes 2;
 worker_shutdown_timeout {drain}s;
 events {{ worker_connections 1024; }}
 http {{
-    access_log {prefix}/nginx/access.log;
-    client_body_temp_path {prefix}/nginx/body;
-    proxy_temp_path {prefix}/nginx/proxy;
-    fastcgi_temp_path {prefix}/nginx/fastcgi;
-    uwsgi_temp_path {prefix}/nginx/uwsgi;
-    scgi_temp_path {prefix}/nginx/scgi;
-    include {prefix}/nginx/site.conf;
+    access_log "{prefix}/nginx/access.log";
+    client_body_temp_path "{prefix}/nginx/body";
+    proxy_temp_path "{prefix}/nginx/proxy";
+    fastcgi_temp_path "{prefix}/nginx/fastcgi";
+    uwsgi_temp_path "{prefix}/nginx/uwsgi";
+    scgi_temp_path "{prefix}/nginx/scgi";
+    include "{prefix}/nginx/site.conf";
 }}
 """
 
 
 def identifier(project: str) -> str:
-    """The project's name as nginx can use it in a variable."""
-    return re.sub(r"\W", "_", project)
+    """The project's name as nginx can use it in a variable; one that starts with a digit it would cut."""
+    return re.sub(r"\W|^(?=\d)", "_", project)
 
 
 def upstream(project: str, servers: Sequence[str], serves: str) -> str:
@@ -91,7 +91,7 @@ def site(template: str, stage: Stage, project: str) -> str:
             undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
         )
         return environment.from_string(template).render(values)
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(
             f"{TEMPLATE}: {error}", next_step=f"names that can be used: {', '.join(sorted(values))}"
         ) from None

@@ -68,6 +68,10 @@ class Clock:
         self._phase = ""
         self._since = 0.0
 
+    def named(self, words: str) -> str:
+        """These words with the running phase in front, unless it stands there."""
+        return words if words.startswith(self._phase) else f"{self._phase}: {words}"
+
     def phase(self, name: str) -> None:
         """End the running phase and begin the next; the empty name only ends it."""
         now = time.monotonic()

@@ -65,7 +65,7 @@ def show(context, stage="local"):  # type: ignore[no-untyped-def]
 
     Example: fab lock.show --stage production
     """
-    return do("manage.lock_state", stage)
+    return do("status.lock_state", stage)
 
 
 @task("host", "exec", command="the command, one shell line")

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from releaselib import check, health, hooks, index, nginx, resolve, slot
 from releaselib.errors import CommandFailed, HostsFailed
-from releaselib.fleet import Remote, Running
+from releaselib.fleet import Remote, Result, Running
 from releaselib.health import Samples
 from releaselib.hosts import Host
 from releaselib.lock import Journal
 from releaselib.output import say
-from releaselib.plan import UNSET, Plan, stops
+from releaselib.plan import Plan, stops
 from releaselib.resolve import Pinned
-from releaselib.work import Work, refuse, sift
+from releaselib.view import UNSET
+from releaselib.work import Work, budget, refuse, sift
 
 
 def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
@@ -48,10 +49,10 @@ def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
 def probe(work: Work, plan: Plan) -> list[Host]:
     """The hosts whose slot is healthy now, started where it did not run.
 
-    Raises HostsFailed beyond the failure budget.
+    A host that does not hold the release counts as failed. Raises HostsFailed beyond the failure budget.
     """
     work.clock.phase("health")
-    warm = work.view.running(plan.slot)
+    warm, holders = work.view.running(plan.slot), work.view.holders(plan.slot)
 
     def ask(remote: Remote) -> None:
         if remote.host not in warm:
@@ -59,8 +60,11 @@ def probe(work: Work, plan: Plan) -> list[Host]:
         timeout = 0 if remote.host in warm else work.stage.settings.health_timeout
         slot.check_health(remote, work.stage, plan.slot, plan.release.version, timeout)
 
-    hosts = work.view.holders(plan.slot) or plan.app
-    return sift(work, work.fleet.each(hosts, ask))
+    results = work.fleet.each(holders, ask)
+    lacks = f"slot {plan.slot} does not hold {plan.release.version} there, or it never became healthy"
+    without = {h: work.view.lost.get(h, f"{h.name}: {lacks}") for h in plan.app if h not in holders}
+    budget(work.stage, {**without, **{r.host: str(r.error) for r in results if r.error}})
+    return [r.host for r in results if not r.error]
 
 
 def switch(work: Work, plan: Plan, hosts: Sequence[Host], journal: Journal) -> dict[Host, Samples]:
@@ -84,10 +88,9 @@ def switch(work: Work, plan: Plan, hosts: Sequence[Host], journal: Journal) -> d
     hooks.run("post_switch", plan)
     work.clock.phase("prove")
     samplers = samplers or _sample(work, plan)
-    for running in samplers.values():
-        health.switched(running)
+    work.fleet.each(plan.proxy, lambda r: health.switched(samplers[r.host]))  # one that is lost, end tells
     drain(work, plan)
-    return _proved(plan, {host: health.end(running) for host, running in samplers.items()})
+    return _proved(plan, work.fleet.each(plan.proxy, lambda r: health.end(samplers[r.host])))
 
 
 def _set_up_missing(work: Work, plan: Plan) -> None:
@@ -148,8 +151,10 @@ def stop(work: Work, plan: Plan) -> None:
             say(f"still running beside the new release: {result.error}")
 
 
-def _proved(plan: Plan, samples: dict[Host, Samples]) -> dict[Host, Samples]:
-    doubts = [
+def _proved(plan: Plan, results: Sequence[Result[Samples]]) -> dict[Host, Samples]:
+    samples = {r.host: r.value for r in results if r.value}
+    doubts = [f"{r.host.name}: no samples: {r.error}" for r in results if r.error]
+    doubts += [
         f"{host.name}: {words}"
         for host, s in samples.items()
         for words in health.doubts(s, plan.release.version)

@@ -18,7 +18,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from releaselib import shell
-from releaselib.errors import Refused
+from releaselib.errors import IndexFailed, Refused, ReleaseError
 from releaselib.settings import Index
 from releaselib.shell import Output
 
@@ -27,6 +27,9 @@ TOOLS = ("supervisor>=4.3",)
 
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
+UNFIT = re.compile(
+    r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def resolve(
     """Pins with hashes, in the form of a requirements file (``name==1.0 --hash=sha256:...``).
 
     ``constraints`` are the lines of the project's lock; ``links`` is a folder with wheels that are
-    not on the index yet. Raises Refused that names what the index lacks.
+    not on the index yet. Raises Refused that names what the index lacks, IndexFailed when it is silent.
     """
     with tempfile.TemporaryDirectory() as folder:
         wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
@@ -94,16 +97,27 @@ def resolve(
         lock.write_text(constraints, "utf-8")
         wheels.mkdir()
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
-        env = shell.isolated(os.environ, "UV_", "PIP_")
+        env = shell.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never"}
         done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
     if done.returncode:
         raise _refusal(Output(done.returncode, done.stdout, done.stderr), index)
     return done.stdout
 
 
-def _refusal(output: Output, index: Index) -> Refused:
-    lacking = sorted(set(MISSING.findall(" ".join(output.stderr.split()))))
-    what = f"the index lacks {', '.join(lacking)}" if lacking else "the dependencies cannot be resolved"
+def _refusal(output: Output, index: Index) -> ReleaseError:
+    words = " ".join(output.stderr.split())
+    lacking, unfit = sorted(set(MISSING.findall(words))), sorted(set(UNFIT.findall(words)))
+    what = "the dependencies cannot be resolved"
+    if "Failed to fetch" in words:
+        return IndexFailed(
+            f"resolve: the index {index.url} does not answer",
+            cause=output.words,
+            next_step=f"curl {index.url}",
+        )
+    if lacking:
+        what = f"the index lacks {', '.join(lacking)}"
+    elif unfit:
+        what = f"the index has no version of {', '.join(unfit)} that will do"
     return Refused(
         f"resolve: {what} ({index.url})",
         cause=output.words,

@@ -5,6 +5,7 @@ Every check that concerns one key stands beside that key; reading the file is :m
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,12 @@ class Table(BaseModel):
     """A table of release.toml: frozen, strict, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Layout(Table):
+    """Where the project is in its repository."""
+
+    directory: str = "."
 
 
 class Index(Table):
@@ -103,7 +110,7 @@ class Stage(Table):
     nginx: Literal["system", "own"] = "system"
     sudo: bool = False
     listen: str = ""
-    server_name: str = "_"
+    server_name: str = Field(default="_", pattern=r"\S")
     known_hosts: str = ""
     parallel: int = Field(default=30, ge=1, le=500)
     max_failures: int = Field(default=0, ge=0)
@@ -111,6 +118,20 @@ class Stage(Table):
     connect_timeout: int = Field(default=10, ge=1)
     command_timeout: int = Field(default=300, ge=1)
     drain_timeout: int = Field(default=30, ge=0)
+
+    @field_validator("prefix")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith("/") or "\n" in value:
+            raise ValueError(f"must be an absolute path, like /srv/my-shop: {value}")
+        return value
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        if not re.match(r"(\S+:)?\d+(\s|$)", value):
+            raise ValueError(f"must begin with a port or address:port, like 80 or 127.0.0.1:8080: {value}")
+        return value
 
     @field_validator("app", "proxy")
     @classmethod

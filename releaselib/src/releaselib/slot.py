@@ -8,8 +8,8 @@ from typing import Any
 from releaselib import output, shell
 from releaselib.fleet import Remote, call
 from releaselib.index import File
-from releaselib.plan import Release
 from releaselib.settings import Stage
+from releaselib.view import Release
 
 WHY = {
     69: "there is no such Python on this host",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,16 @@ def look(root: Path, ref: str = "") -> Source:
             next_step="mend this, or name what to release: --ref main",
         )
     name = ref or repo.active_branch.name
-    tags = {tag.name: tag.commit.hexsha for tag in repo.tags}
-    return Source(name, commit.hexsha, int(commit.committed_date), tags)
+    return Source(name, commit.hexsha, int(commit.committed_date), _tags(repo))
+
+
+def _tags(repo: git.Repo) -> dict[str, str]:
+    """Tag -> commit; a tag of something else than a commit is no version."""
+    found = {}
+    for tag in repo.tags:
+        with suppress(ValueError):
+            found[tag.name] = tag.commit.hexsha
+    return found
 
 
 def _open(root: Path) -> git.Repo:
@@ -64,7 +73,7 @@ def _open(root: Path) -> git.Repo:
 
 def _untidy(repo: git.Repo) -> list[str]:
     problems = []
-    changes = repo.git.status("--porcelain").splitlines()
+    changes = repo.git(c="core.quotePath=false").status("--porcelain").splitlines()
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         names = ", ".join(line[3:] for line in changes[:5])
@@ -79,7 +88,7 @@ def _commit(repo: git.Repo, ref: str) -> git.Commit | None:
 
     try:
         return repo.commit(ref)
-    except (git.BadName, git.GitCommandError, ValueError, IndexError):
+    except (git.BadName, git.GitCommandError, ValueError, IndexError, NotImplementedError):
         return None
 
 
@@ -107,7 +116,7 @@ def tag(root: Path, version: str, commit: str) -> str:
     CommandFailed when the push is rejected.
     """
     repo = _open(root)
-    existing = {t.name: t.commit.hexsha for t in repo.tags}
+    existing = _tags(repo)
     if existing.get(version, commit) != commit:
         raise Refused(
             f"tag {version} is on another commit: {existing[version][:12]}",

@@ -9,8 +9,8 @@ import getpass
 import json
 import random
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from releaselib.errors import CommandFailed
@@ -29,6 +29,10 @@ class Unreachable(CommandFailed):
     """No usable connection to a host: down, refused, wrong key, no login."""
 
 
+class Distrusted(Unreachable):
+    """The host key is not known here, or not the known one."""
+
+
 class Ssh:
     """A host over one ssh connection, opened at once; raises Unreachable with the cause."""
 
@@ -39,20 +43,15 @@ class Ssh:
 
     def run(self, argv: Sequence[str], *, files: dict[str, str] | None = None) -> Output:
         """Run a command to its end; a lost connection raises Unreachable."""
-        try:
-            running = self.start(argv)
-            running.stdin.write(json.dumps(files or {}))
-            return running.finish()
-        except (OSError, EOFError, _ssh_errors()) as error:
-            raise Unreachable(
-                f"{self.host.name}: the connection was lost: {error or 'timed out'}",
-                next_step="fab status, then run the command again",
-            ) from None
+        running = self.start(argv)
+        running.write(json.dumps(files or {}))
+        return running.finish()
 
     def start(self, argv: Sequence[str]) -> _Channel:
-        """Start a command and go on."""
-        streams = self.connection.client.exec_command(quoted(argv), timeout=self.timeout)
-        return _Channel(*streams)
+        """Start a command and go on; a lost connection raises Unreachable, here and later."""
+        with _connected(self.host):
+            streams = self.connection.client.exec_command(quoted(argv), timeout=self.timeout)
+        return _Channel(self.host, *streams)
 
     def close(self) -> None:
         """Close the connection."""
@@ -61,29 +60,44 @@ class Ssh:
 
 
 class _Channel:
-    def __init__(self, stdin: IO[str], stdout: Any, stderr: Any) -> None:
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+    def __init__(self, host: Host, stdin: IO[str], stdout: Any, stderr: Any) -> None:
+        self.host, self.stdin, self.stdout, self.stderr = host, stdin, stdout, stderr
+
+    def write(self, text: str) -> None:
+        with _connected(self.host):
+            self.stdin.write(text)
+            self.stdin.flush()
 
     def send(self, line: str) -> None:
-        self.stdin.write(line + "\n")
-        self.stdin.flush()
+        self.write(line + "\n")
 
     def receive(self) -> str:
-        return str(self.stdout.readline()).rstrip("\n")
+        with _connected(self.host):
+            return str(self.stdout.readline()).rstrip("\n")
 
     def finish(self) -> Output:
-        self.stdin.close()
-        self.stdout.channel.shutdown_write()
-        out = self.stdout.read().decode("utf-8", "replace")
-        err = self.stderr.read().decode("utf-8", "replace")
-        return Output(self.stdout.channel.recv_exit_status(), out, err)
+        with _connected(self.host):
+            self.stdin.close()
+            self.stdout.channel.shutdown_write()
+            out = self.stdout.read().decode("utf-8", "replace")
+            err = self.stderr.read().decode("utf-8", "replace")
+            code = self.stdout.channel.recv_exit_status()
+            if code < 0:
+                raise EOFError("the command's end was not heard")
+            return Output(code, out, err)
 
 
-def _ssh_errors() -> type[Exception]:
+@contextmanager
+def _connected(host: Host) -> Iterator[None]:
     import paramiko
 
-    found: type[Exception] = paramiko.SSHException
-    return found
+    try:
+        yield
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"{host.name}: the connection was lost: {error or 'timed out'}",
+            next_step="fab status, then run the command again",
+        ) from None
 
 
 def _connect(host: Host, stage: Stage) -> fabric.Connection:
@@ -133,7 +147,7 @@ def _refuse_unknown() -> paramiko.MissingHostKeyPolicy:
 
     class Refuse(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
-            raise Unreachable(
+            raise Distrusted(
                 f"{hostname}: its host key is not known here: {key.get_name()} {key.fingerprint}",
                 next_step="compare the fingerprint with the host's own (ssh-keygen -lf "
                 "/etc/ssh/ssh_host_*_key.pub there), then add it to known_hosts: "
@@ -143,8 +157,8 @@ def _refuse_unknown() -> paramiko.MissingHostKeyPolicy:
     return Refuse()
 
 
-def _changed_key(host: Host, error: Any) -> Unreachable:
-    return Unreachable(
+def _changed_key(host: Host, error: Any) -> Distrusted:
+    return Distrusted(
         f"{host.name}: its host key has changed",
         cause=f"expected {error.expected_key.get_name()} {error.expected_key.fingerprint}\n"
         f"got      {error.key.get_name()} {error.key.fingerprint}",

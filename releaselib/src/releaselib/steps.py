@@ -16,8 +16,9 @@ from releaselib.health import Samples
 from releaselib.hosts import Host, select
 from releaselib.lock import Journal
 from releaselib.output import say
-from releaselib.plan import Plan, Release
+from releaselib.plan import Plan
 from releaselib.source import Source
+from releaselib.view import Release
 from releaselib.work import Work, check, now, who
 
 

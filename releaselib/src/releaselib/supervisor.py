@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jinja2
@@ -14,13 +15,13 @@ TEMPLATE = "conf/supervisord.conf.j2"
 def escaped(value: Any) -> Any:
     """A value as supervisord's configuration wants it: ``%`` doubled.
 
-    Raises ConfigError for a newline or `` ;``, which would begin another line or a comment.
+    Raises ConfigError for a newline, `` ;`` or `` #``, which would begin another line or a comment.
     """
     if not isinstance(value, str):
         return value
-    if "\n" in value or " ;" in value:
+    if re.search(r"[\n\r]|\s[;#]", value):
         raise ConfigError(
-            f"{TEMPLATE}: the value {value!r} has a newline or ' ;' in it",
+            f"{TEMPLATE}: the value {value!r} has a newline, ' ;' or ' #' in it",
             next_step="change the value; supervisord would read it as something else",
         )
     return value.replace("%", "%%")
@@ -33,7 +34,7 @@ def render(template: str, values: dict[str, Any]) -> str:
             undefined=jinja2.StrictUndefined, finalize=escaped, autoescape=False, keep_trailing_newline=True
         )
         return environment.from_string(template).render(values)
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise ConfigError(
             f"{TEMPLATE}: {error}", next_step=f"names that can be used: {', '.join(sorted(values))}"
         ) from None

@@ -103,7 +103,7 @@ def status(context, stage="local"):  # type: ignore[no-untyped-def]
 
     Example: fab status --stage production
     """
-    return do("manage.status", stage)
+    return do("status.status", stage)
 
 
 @task(number="how many events")
@@ -112,7 +112,7 @@ def history(context, stage="local", number=20):  # type: ignore[no-untyped-def]
 
     Example: fab history --stage production --number 50
     """
-    return do("manage.history", stage, number)
+    return do("status.history", stage, number)
 
 
 @task()
@@ -121,7 +121,7 @@ def doctor(context, stage="local", ref=""):  # type: ignore[no-untyped-def]
 
     Example: fab doctor --stage production
     """
-    return do("manage.doctor", stage, ref)
+    return do("status.doctor", stage, ref)
 
 
 @task("version", "next")
@@ -130,7 +130,7 @@ def next_(context, stage="", name=""):  # type: ignore[no-untyped-def]
 
     Example: fab version.next
     """
-    return do("manage.next_version", stage, name)
+    return do("status.next_version", stage, name)
 
 
 @task("version")
@@ -139,7 +139,7 @@ def latest(context, stage=""):  # type: ignore[no-untyped-def]
 
     Example: fab version.latest
     """
-    return do("manage.latest_version", stage)
+    return do("status.latest_version", stage)
 
 
 @task("repo", ssh="push over ssh instead of HTTPS", ci="also CI variables and protection of the branch")

@@ -8,10 +8,11 @@ from typing import Any
 
 from releaselib.build import Built
 from releaselib.index import File
-from releaselib.manage import Status
 from releaselib.output import table
-from releaselib.plan import UNSET, Plan
+from releaselib.plan import Plan
+from releaselib.status import Status
 from releaselib.steps import Report
+from releaselib.view import UNSET
 
 
 @singledispatch
@@ -54,7 +55,7 @@ def _hosts(names: tuple[str, ...]) -> str:
 def _(value: Status) -> str:
     rows = table(("host", "slot", "version", "state", "released"), value.rows)
     lines = [f"{value.stage}: {value.version or UNSET} is live (slot {value.live or UNSET})", rows]
-    lines += [f"warm for rollback: {words}" for words in value.warm]
+    lines += [f"warm: {words}" for words in value.warm]
     lines += [f"look at: {words}" for words in value.notes]
     return "\n".join(line for line in lines if line)
 

@@ -6,22 +6,23 @@ import dataclasses
 import getpass
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from releaselib import check as check_
 from releaselib import fleet as fleet_
-from releaselib import hooks, index, lock, pypiserver
+from releaselib import hooks, index, journal, lock, pypiserver
 from releaselib.config import Project
-from releaselib.errors import HostsFailed, Refused, ReleaseError
+from releaselib.errors import HostsFailed, Refused, ReleaseError, several
 from releaselib.fleet import Fleet, Result
 from releaselib.hosts import Host
 from releaselib.lock import Journal
 from releaselib.output import Clock, say
-from releaselib.plan import Plan, View
+from releaselib.plan import Plan
 from releaselib.settings import Stage
+from releaselib.view import View
 
 T = TypeVar("T")
 
@@ -61,6 +62,9 @@ def at_work(project: Project, stage: str, *, start: bool = True) -> Iterator[Wor
         work = Work(project, chosen, fleet)
         try:
             yield work
+        except ReleaseError as error:
+            error.what = work.clock.named(error.what)
+            raise
         finally:
             work.clock.phase("")
 
@@ -77,14 +81,16 @@ def check(work: Work, look: Callable[[], T] | None = None) -> T | None:
         _attempt(problems, lambda: index.projects(work.stage.index))
     work.view, words = check_.look(work.fleet, work.project.name)
     view = work.view
+    if view.locked:  # what was seen is in flux
+        raise lock.taken(work.stage, journal.last_began(journal.read(work.fleet)))
     if words:
         problems.append(
             Refused("hosts are not ready", cause="\n".join(words), next_step="mend these, then run it again")
         )
     _attempt(problems, lambda: check_.require_proxies(view, work.stage))
-    _attempt(
-        problems, lambda: budget(work.stage, {h: w for h, w in view.lost.items() if h in work.stage.app})
-    )
+    lost = {host: words for host, words in view.lost.items() if host in work.stage.app}
+    kind = Refused if view.unready.issuperset(lost) else HostsFailed
+    _attempt(problems, lambda: budget(work.stage, lost, kind))
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -104,17 +110,19 @@ def _attempt(problems: list[ReleaseError], act: Callable[[], T]) -> T | None:
         return None
 
 
-def budget(stage: Stage, failed: Mapping[Host, str]) -> None:
+def budget(
+    stage: Stage, failed: Mapping[Host, str], error: Callable[..., ReleaseError] = HostsFailed
+) -> None:
     """Raise HostsFailed when more app hosts failed than ``max_failures``; say which are left out."""
     if len(failed) > stage.max_failures:
-        raise HostsFailed(
+        raise error(
             f"{len(failed)} of {len(stage.app)} hosts failed (max_failures = {stage.max_failures}); "
             "nothing was switched, visitors are served as before",
-            cause="\n".join(failed.values()),
+            cause=several(failed.values()),
             next_step="mend the hosts, then run it again; fab status shows them",
         )
-    for host, words in failed.items():
-        say(f"left out of the switch: {host.name}: {words}")
+    for words in failed.values():
+        say(f"left out of the switch: {words}")
 
 
 def who() -> str:
@@ -153,7 +161,8 @@ def locked(work: Work, plan: Plan) -> Iterator[Journal]:
         try:
             yield journal
         except BaseException as error:
-            journal.write("failed", action=plan.action, error=str(error) or type(error).__name__)
+            with suppress(ReleaseError):  # the host of the journal may be the one that failed
+                journal.write("failed", action=plan.action, error=str(error) or type(error).__name__)
             hooks.run("on_failure", plan, error)
             raise
 
@@ -170,6 +179,6 @@ def refuse(results: Sequence[Result[Any]], state: str) -> None:
     if failed:
         raise HostsFailed(
             f"{len(failed)} of {len(results)} proxies failed: {state}",
-            cause="\n".join(failed),
+            cause=several(failed),
             next_step="mend them, then run it again; fab status",
         )

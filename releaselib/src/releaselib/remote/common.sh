@@ -23,28 +23,30 @@ find_python() {
 
 # One release at a time works on a host; another waits for it. Frees itself with the process.
 lock_host() { # lock_host PREFIX
-    mkdir -p "$1"
+    mkdir -p "$1" && [ -w "$1" ] || fail 70 "cannot write to $1"
     exec 9>"$1/host.lock"
     flock -w 60 9 || fail 75 "another release is at work on this host (held: $1/host.lock)"
 }
 
-alive() { # alive PIDFILE
-    [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null
+# A pid file outlives a power cut, and its number may be another process by then: so its command must
+# be the one that is meant.
+alive() { # alive PIDFILE WORDS
+    [ -s "$1" ] && grep -aqsF -- "$2" "/proc/$(cat "$1")/cmdline"
 }
 
-# Wait until a pid is gone: up to 20 s politely, then by force.
+# Wait until a pid is gone: up to 45 s politely (supervisord waits up to 40 s itself), then by force.
 wait_gone() { # wait_gone PID
     n=0
     while kill -0 "$1" 2>/dev/null; do
         n=$((n + 1))
-        if [ "$n" -eq 200 ]; then kill -KILL "$1" 2>/dev/null || true; fi
-        [ "$n" -lt 250 ] || fail 1 "process $1 does not end"
+        if [ "$n" -eq 450 ]; then kill -KILL "$1" 2>/dev/null || true; fi
+        [ "$n" -lt 500 ] || fail 1 "process $1 does not end"
         sleep 0.1
     done
 }
 
 stop_slot() { # stop_slot FOLDER: its supervisord, and with it all its processes
-    alive "$1/run/supervisord.pid" || return 0
+    alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
     pid=$(cat "$1/run/supervisord.pid")
     kill -TERM "$pid" 2>/dev/null || true
     wait_gone "$pid"
@@ -84,7 +86,7 @@ nginx_pid() { # nginx_pid MODE PREFIX
 
 # Start nginx, or let a running one take the new configuration.
 start_nginx() { # start_nginx MODE SUDO PREFIX
-    if alive_as_root "$2" "$(nginx_pid "$1" "$3")"; then
+    if nginx_alive "$1" "$3"; then
         nginx_ "$1" "$2" "$3" -s reload 9>&-
     elif [ "$1" = system ] && [ -d /run/systemd/system ]; then
         as_root "$2" systemctl start nginx
@@ -93,6 +95,7 @@ start_nginx() { # start_nginx MODE SUDO PREFIX
     fi
 }
 
-alive_as_root() { # alive_as_root SUDO PIDFILE
-    [ -s "$2" ] && as_root "$1" kill -0 "$(cat "$2")" 2>/dev/null
+nginx_alive() { # nginx_alive MODE PREFIX
+    if [ "$1" = own ]; then words=$2/nginx/nginx.conf; else words='nginx: master process'; fi
+    alive "$(nginx_pid "$1" "$2")" "$words"
 }

@@ -3,10 +3,12 @@
 JSON: {"ports": {slot: [port, ...]}, "probe": url or "", "host": Host header, "site": path, "nginx": mode}
 """
 
+import fcntl
 import glob
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import urllib.request
@@ -67,11 +69,14 @@ def family(pid):
 def slot(name):
     folder = os.path.join(PREFIX, "slots", name)
     pid = read(os.path.join(folder, "run", "supervisord.pid")).strip()
-    running = bool(pid) and "supervisord" in command(pid)
-    release = read(os.path.join(folder, "release.json"))
+    running = bool(pid) and os.path.join(folder, "supervisord.conf") in command(pid)
+    try:
+        release = json.loads(read(os.path.join(folder, "release.json")))
+    except ValueError:  # none, or cut off by a crash
+        release = None
     return {
         "pid": pid if running else "",
-        "release": json.loads(release) if release else None,
+        "release": release,
         "healthy": os.path.exists(os.path.join(folder, "healthy")),
     }
 
@@ -104,7 +109,8 @@ def serving():
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=5) as answer:
-            return answer.read().decode().strip()
+            text = answer.read(200).decode().strip()
+        return text if re.match(r"(-|[a-z] \S+)$", text) else ""  # else it is somebody else's page
     except Exception:
         return ""
 
@@ -115,7 +121,20 @@ def draining():
     return sum(line.startswith("nginx: worker process is shutting down") for line in found)
 
 
+def locked():
+    """Whether somebody holds the lock of the stage now."""
+    try:
+        with open(os.path.join(PREFIX, "stage.lock")) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none
+        return False
+    return False
+
+
 facts = {
+    "locked": locked(),
     "python": platform.python_version(),
     "machine": platform.machine(),
     "executable": sys.executable,

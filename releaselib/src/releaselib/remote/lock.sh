@@ -4,7 +4,7 @@
 prefix=$1
 mkdir -p "$prefix"
 exec 8>>"$prefix/stage.lock"
-if ! flock -n 8; then
+if ! flock -w 1 8; then # whoever only looks (journal.sh) holds it for a moment
     grep '"event": "began"' "$prefix/journal.jsonl" 2>/dev/null | tail -n 1 >&2 || true
     exit 75
 fi

@@ -9,7 +9,7 @@ case $action in
         ;;
     stop)
         pid=$(nginx_pid "$mode" "$prefix")
-        alive_as_root "$sudo" "$pid" || exit 0
+        nginx_alive "$mode" "$prefix" || exit 0
         pid=$(cat "$pid")
         nginx_ "$mode" "$sudo" "$prefix" -s quit
         wait_gone "$pid"

@@ -10,7 +10,7 @@ mkdir -p "$dir/next"
 unpack_files "$python" "$dir/next"
 chmod 0644 "$dir/next/upstream.conf"
 
-"$python" "$dir/next/health.py" "$(cat "$dir/next/health.json")" || fail 74 "this proxy does not see every process healthy"
+answers=$("$python" "$dir/next/health.py" "$(cat "$dir/next/health.json")") || fail 74 "$answers"
 
 # nginx -t reads only what is in place, so the new file is there for the moment of the test.
 cp -p "$dir/upstream.conf" "$dir/upstream.tested"

@@ -31,4 +31,9 @@ while seen < 3:
     if time.monotonic() > end:
         sys.exit("nginx still answers: %s (expected: %s)" % (last, expected))
     time.sleep(0.02)
-' "$url" "$host" "$expected" || fail 77 "nginx did not take the new configuration"
+' "$url" "$host" "$expected" || {
+    log=/var/log/nginx/error.log
+    [ "$mode" = system ] || log=$dir/error.log
+    as_root "$sudo" tail -n 5 "$log" >&2 || true
+    fail 77 "nginx did not take the new configuration"
+}

@@ -27,7 +27,7 @@ for slot in "$@"; do
             ;;
         shutdown) stop_slot "$folder" ;;
         start)
-            alive "$folder/run/supervisord.pid" ||
+            alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" ||
                 "$folder/tools/bin/supervisord" -c "$folder/supervisord.conf" 9>&- </dev/null >&2
             control "$folder" start all 9>&-
             ;;

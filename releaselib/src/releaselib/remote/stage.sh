@@ -65,11 +65,14 @@ install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot inst
 }
 
 # --- 74: health
-if ! "$python" "$folder/health.py" "$(cat "$folder/health.json")"; then
-    for log in "$folder"/log/*.log; do
+if ! answers=$("$python" "$folder/health.py" "$(cat "$folder/health.json")"); then
+    say "--- last lines of $folder/log/supervisord.log"
+    tail -n 3 "$folder/log/supervisord.log" >&2
+    for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
+        case $log in */start.log | */supervisord.log) continue ;; esac
         say "--- last lines of $log"
         tail -n 12 "$log" >&2
     done
-    exit 74
+    fail 74 "$answers"
 fi
 touch "$folder/healthy"
