@@ -144,7 +144,7 @@ def _set_up(remote: Remote, work: Work) -> str:
 
 def list_index(project: Project, stage: str, packages: str) -> list[Any]:
     """The names on the index, or every file of the packages asked for."""
-    chosen = wheels.index_of(project, stage)
+    chosen = wheels.index_of(project, stage, start=True)
     if not packages:
         return list(index.projects(chosen))
     return [file for name in packages.split(",") for file in index.files(chosen, name)]

@@ -107,10 +107,15 @@ def _resolved(work: Work, version: str, constraints: str, links: Path | None) ->
     )
 
 
-def index_of(project: Project, stage: str) -> Index:
-    """The index of a stage; without one that of stage local, else the project's own [index]."""
+def index_of(project: Project, stage: str, *, start: bool = False) -> Index:
+    """The index of a stage; without one that of stage local, else the project's own [index].
+
+    With ``start`` it is running afterwards, if it is a stage's own.
+    """
     name = stage or ("local" if "local" in project.stages else "")
-    return started(project.stage(name)).index if name else project.index
+    if not name:
+        return project.index
+    return (started(project.stage(name)) if start else project.stage(name)).index
 
 
 def versions(project: Project, stage: str) -> list[str]:
@@ -155,14 +160,14 @@ def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = 
     ``built`` may be in its JSON form. Raises Refused, IndexFailed and CommandFailed.
     """
     built = built if isinstance(built, Built) else Built(**built)
-    new = publish_.publish(index_of(project, stage), project.name, built.files)
+    new = publish_.publish(index_of(project, stage, start=True), project.name, built.files)
     tagged = source.tag(project.root, built.version, built.commit)
     return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
 
 
 def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
     """Bring packages, or all that the project and its hosts need, to the stage's index."""
-    where = index_of(project, stage)
+    where = index_of(project, stage, start=True)
     if packages:
         return mirror.sync(where, packages.split(","), python=python)
     with tempfile.TemporaryDirectory() as folder:

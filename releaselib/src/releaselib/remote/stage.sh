@@ -6,7 +6,8 @@ python=$(find_python "$3") || fail 69 "no Python ${3:-3} on this host"
 folder=$prefix/slots/$slot
 lock_host "$prefix"
 
-unset PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS UV_INDEX UV_EXTRA_INDEX_URL UV_FIND_LINKS
+# Nothing in the environment of this host may name another index.
+for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
 export UV_CACHE_DIR="$prefix/cache" no_proxy='*'
 
@@ -16,7 +17,7 @@ make_virtualenv() { # make_virtualenv FOLDER
 
 install_wheels() { # install_wheels VIRTUALENV REQUIREMENTS
     if [ -n "$uv" ]; then
-        "$uv" pip install -q --python "$1/bin/python" --index-url "$index" --no-deps \
+        "$uv" pip install -q --python "$1/bin/python" --default-index "$index" --no-deps \
             --only-binary :all: --require-hashes -r "$2"
     else
         "$1/bin/python" -m pip install -q --isolated --index-url "$index" --no-deps \
