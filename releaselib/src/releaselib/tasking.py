@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,9 @@ def with_errors(act: Callable[[], None]) -> None:
     except errors.ReleaseError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
         sys.exit(130)
