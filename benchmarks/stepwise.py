@@ -1,0 +1,199 @@
+"""The peer: a release done step by step with pip over ssh, as by hand or with a plain fabfile.
+
+Each step is one ssh or scp command on one host. The files are the very ones that `fab release` lays
+down (same templates, same pins), below another prefix and on other ports, so that both ways can take
+turns on the same hosts. Old and new release stand side by side and nginx is switched, as with
+`fab release`; so the release before the last one is stopped and removed first.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fleet.rig import Fleet, Host
+from releaselib.config import Project
+from releaselib.settings import Stage
+from releaselib.view import UNSET, Release
+
+from releaselib import nginx, slot, supervisor, work
+
+PYTHON = "/usr/bin/python3"
+PREFIX, PORT_BASE, LISTEN = "/srv/peer", 8900, "8001"
+
+CLEAR = """
+if [ -s {folder}/run/supervisord.pid ]; then
+    pid=$(cat {folder}/run/supervisord.pid)
+    kill $pid
+    while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+fi
+rm -rf {folder}
+mkdir -p {folder}/run {folder}/log
+"""
+WAIT = "timeout 60 sh -c 'until curl -fs {url} | grep -q {word}; do sleep 0.1; done' >/dev/null"
+
+Step = tuple[str, Callable[[Host], None]]
+
+
+def as_peer(stage: Stage) -> Stage:
+    """The stage with everything where the peer has it."""
+    settings = stage.settings.model_copy(update={"port_base": PORT_BASE})
+    return stage.model_copy(update={"prefix": PREFIX, "listen": LISTEN, "settings": settings})
+
+
+@dataclass
+class Peer:
+    """The hosts of a stage, and the pins of the tools and of what the project depends on."""
+
+    fleet: Fleet
+    project: Project
+    stage: Stage
+    app: Sequence[Host]
+    proxy: Host
+    tools: Mapping[str, str]
+    pins: Mapping[str, str]
+    scratch: Path
+    share: bool = True  # one connection a host for all of its steps
+    slot: str = "b"
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def set_up(self) -> None:
+        """What is there once for all releases: supervisor on the app hosts, nginx on the proxy."""
+        tools = f"{PREFIX}/tools"
+        install: list[Step] = [
+            ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
+            ("supervisor", lambda h: self._ssh(h, self._pip(tools, self.tools))),
+        ]
+        own = nginx.OWN.format(prefix=PREFIX, drain=max(1, self.stage.drain_timeout))
+        site = nginx.site((self.project.root / nginx.TEMPLATE).read_text(), self.stage, self.project.name)
+        with self._connected(at_once=True):
+            self._do(install, self.app, at_once=True)
+            self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx")
+            self._upload(self.proxy, own, f"{PREFIX}/nginx/nginx.conf")
+            self._upload(self.proxy, site, f"{PREFIX}/nginx/site.conf")
+            self._upload(self.proxy, self._upstream([], UNSET), f"{PREFIX}/nginx/upstream.conf")
+            self._ssh(self.proxy, self._nginx(""))
+
+    def release(self, version: str, *, at_once: bool) -> dict[str, float]:
+        """Release a published version; seconds a step, summed over the hosts where they take turns.
+
+        With `at_once` each step is done on all hosts in parallel before the next one begins.
+        """
+        self.slot = "b" if self.slot == "a" else "a"
+        self.seconds = {}
+        with self._connected(at_once=at_once):
+            self._do(self._app_steps(version), self.app, at_once=at_once)
+            self._do(self._proxy_steps(version), [self.proxy], at_once=at_once)
+        return self.seconds
+
+    def _app_steps(self, version: str) -> list[Step]:
+        folder = f"{PREFIX}/slots/{self.slot}"
+        pins = {self.project.name: version, **self.pins}
+        conf = self._supervisord(version)
+        return [
+            ("stop and remove the one before", lambda h: self._ssh(h, CLEAR.format(folder=folder))),
+            ("python3 -m venv", lambda h: self._ssh(h, f"{PYTHON} -m venv {folder}/venv")),
+            ("pip install", lambda h: self._ssh(h, self._pip(f"{folder}/venv", pins))),
+            ("upload supervisord.conf", lambda h: self._upload(h, conf, f"{folder}/supervisord.conf")),
+            (
+                "start supervisord",
+                lambda h: self._ssh(h, f"{PREFIX}/tools/bin/supervisord -c {folder}/supervisord.conf"),
+            ),
+            *(self._asks(f":{port}{self.stage.settings.health}", version) for port in self._ports()),
+        ]
+
+    def _proxy_steps(self, version: str) -> list[Step]:
+        servers = [f"{host.address}:{port}" for host in self.app for port in self._ports()]
+        text = self._upstream(servers, f"{self.slot} {version}")
+        return [
+            ("upload the upstream", lambda h: self._upload(h, text, f"{PREFIX}/nginx/upstream.conf")),
+            ("nginx -t", lambda h: self._ssh(h, self._nginx("-t"))),
+            ("nginx -s reload", lambda h: self._ssh(h, self._nginx("-s reload"))),
+            self._asks(f":{LISTEN}{self.stage.settings.health}", version),
+        ]
+
+    def _asks(self, where: str, version: str) -> Step:
+        command = WAIT.format(url=f"http://127.0.0.1{where}", word=version)
+        return "curl until it answers", lambda host: self._ssh(host, command)
+
+    def _do(self, steps: Sequence[Step], hosts: Sequence[Host], *, at_once: bool) -> None:
+        for group in [hosts] if at_once else [[host] for host in hosts]:
+            for name, act in steps:
+                with self._timed(name), ThreadPoolExecutor(max(1, len(group))) as pool:
+                    list(pool.map(act, group))
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - begun
+
+    # --- the texts, by the functions that `fab release` has them from
+
+    def _ports(self) -> list[int]:
+        return self.stage.settings.ports(self.slot)
+
+    def _supervisord(self, version: str) -> str:
+        this = Release(self.project.name, version, released=work.now(), profile=self.stage.profile)
+        package = self.project.name.replace("-", "_")
+        template = (self.project.root / supervisor.TEMPLATE).read_text()
+        return supervisor.render(template, slot.values(self.stage, this, self.slot, package=package))
+
+    def _upstream(self, servers: Sequence[str], serves: str) -> str:
+        return nginx.upstream(self.project.name, servers, serves)
+
+    def _pip(self, venv: str, pins: Mapping[str, str]) -> str:
+        """As people do it, with dependencies resolved; no question whether there is a newer pip."""
+        wanted = " ".join(f"{name}=={version}" for name, version in pins.items())
+        url = self.stage.index.url
+        trusted = f"--trusted-host {urlsplit(url).hostname}"
+        return f"{venv}/bin/pip install -q --disable-pip-version-check --index-url {url} {trusted} {wanted}"
+
+    def _nginx(self, words: str) -> str:
+        folder = f"{PREFIX}/nginx"
+        return f"nginx -p {folder}/ -c {folder}/nginx.conf -e {folder}/error.log {words}"
+
+    # --- ssh
+
+    @contextmanager
+    def _connected(self, *, at_once: bool) -> Iterator[None]:
+        """One connection a host that all its steps share, where `share` says so."""
+        hosts = [*self.app, self.proxy] if self.share else []
+        opened = ("-fNM", "-o", "ServerAliveInterval=15")
+        connect: Step = ("connect", lambda h: self._call("ssh", *self._to(h), *opened, f"root@{h.address}"))
+        leave: Step = ("disconnect", lambda h: self._call("ssh", *self._to(h), "-O", "exit", h.address))
+        self._do([connect], hosts, at_once=at_once)
+        yield
+        self._do([leave], hosts, at_once=at_once)
+
+    def _to(self, host: Host) -> list[str]:
+        return ["-o", f"ControlPath={self.scratch}/{host.name}"] if self.share else []
+
+    def _ssh(self, host: Host, command: str) -> None:
+        self._call("ssh", *self._to(host), f"root@{host.address}", command)
+
+    def _upload(self, host: Host, text: str, path: str) -> None:
+        file = self.scratch / f"{host.name}-{Path(path).name}"
+        file.write_text(text)
+        self._call("scp", "-q", *self._to(host), str(file), f"root@{host.address}:{path}")
+
+    def _call(self, *argv: str) -> None:
+        """Run ssh; its words go to a file, because a connection that stays open would hold a pipe."""
+        with (self.scratch / "said").open("a+") as said:
+            done = subprocess.run(
+                argv,
+                env=self.fleet.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+            )
+        if done.returncode:
+            words = (self.scratch / "said").read_text()[-2000:]
+            raise SystemExit(f"exit code {done.returncode}: {' '.join(argv)}\n{words}")

@@ -1,0 +1,114 @@
+"""A team with a project, an index and hosts in a rig of their own; and proof of what visitors get."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.rig import Host
+from fleet.world import DIRECT, Project, World, bake, world
+from releaselib.settings import Stage
+from stepwise import Peer, as_peer
+
+from releaselib import config, resolve
+
+STAGE = "test"
+
+
+@dataclass
+class Team:
+    """A project, its stage, and a folder for scratch files."""
+
+    world: World
+    folder: Path
+    project: Project
+    proxy: Host
+
+    @property
+    def app(self) -> list[Host]:
+        """The app hosts there are by now."""
+        return [host for host in self.world.fleet.hosts.values() if host is not self.proxy]
+
+    @property
+    def stage(self) -> Stage:
+        """The stage as releaselib reads it."""
+        return config.load(self.project.folder).stage(STAGE)
+
+    def grow(self, count: int) -> None:
+        """Have that many app hosts, with a release in both slots of each: so that no tool is missing."""
+        self.world.fleet.add_many(count - len(self.app), "app")
+        self.project.configure(self.world.stage(self.app, [self.proxy], STAGE, health_timeout=60))
+        self.project.fab("index.sync", "--stage", STAGE)
+        for _ in self.stage.settings.slots:
+            self.release(self.publish())
+
+    def publish(self) -> str:
+        """A new commit, built and published, as for either way; its version."""
+        self.project.commit("Change something")
+        built = self.folder / "built.json"
+        built.write_text(self.project.fab("build", "--stage", STAGE, "--json").stdout)
+        self.project.fab("publish", "--stage", STAGE, "--built", str(built))
+        return str(json.loads(built.read_text())["version"])
+
+    def release(self, version: str) -> dict[str, float]:
+        """Release a published version with `fab release`; seconds a phase."""
+        words = ("release", "--stage", STAGE, "--version", version, "--json")
+        return dict(json.loads(self.project.fab(*words).stdout)["seconds"])
+
+    def peer(self, *, share: bool) -> Peer:
+        """The peer on the same hosts, with the pins that `fab release` put there."""
+        project = config.load(self.project.folder)
+        slot = self.app[0].root / f"srv/{project.name}/slots/a"
+        pins = resolve.pins((slot / "requirements.txt").read_text())
+        tools = resolve.pins((slot / "tools.txt").read_text())
+        del pins[project.name]
+        scratch = self.folder / "peer"
+        scratch.mkdir()
+        fleet, stage = self.world.fleet, as_peer(self.stage)
+        return Peer(fleet, project, stage, self.app, self.proxy, tools, pins, scratch, share)
+
+
+@contextmanager
+def team() -> Iterator[Team]:
+    """A baked project and a proxy; all of it is gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    try:
+        with world(folder / "fleet", folder / "index") as made:
+            project = bake(made, folder, project_name="My Shop", flavour="flask")
+            yield Team(made, folder, project, made.fleet.add("proxy1"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_served(team: Team, stage: Stage, version: str) -> None:
+    """Fail unless nginx sends visitors to every process of every app host, and all have that version."""
+    upstream = team.proxy.root / f"{stage.prefix}/nginx/upstream.conf".lstrip("/")
+    servers = re.findall(r"server (\S+:\d+);", upstream.read_text())
+    if len(set(servers)) != stage.settings.processes * len(team.app):
+        raise SystemExit(f"nginx sends visitors to {servers} only")
+    visitors = [f"{team.proxy.address}:{stage.listen}"] * 20
+    wrong = {(where, seen) for where in servers + visitors if (seen := answer(where)) != version}
+    if wrong:
+        raise SystemExit(f"not {version}: {wrong}")
+
+
+def answer(where: str) -> str:
+    """The version that an address answers."""
+    with DIRECT.open(f"http://{where}/healthz", timeout=10) as reply:
+        return str(json.loads(reply.read())["version"])
+
+
+def require_same(host: Host) -> None:
+    """Fail unless every slot of a host, whoever filled it, holds the same wheels (pip's own aside)."""
+    found = {}
+    for slot in host.root.glob("srv/*/slots/*"):
+        infos = slot.glob("venv/lib/python3*/site-packages/*.dist-info")
+        found[slot] = {i.stem for i in infos if not i.stem.startswith(("my_shop-", "pip-", "setuptools-"))}
+    if len(found) != 4 or len(set(map(frozenset, found.values()))) != 1:
+        raise SystemExit(f"the slots differ: {found}")
