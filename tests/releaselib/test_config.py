@@ -1,0 +1,331 @@
+"""release.toml is read once; whatever is wrong with it is told at once, with the path of its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import real
+from releaselib import config
+from releaselib.errors import ConfigError
+from releaselib.settings import PORT_STEP, App, Index, Stage
+
+STAGE: dict[str, Any] = {"app": ["h1"], "proxy": ["p1"]}
+
+
+def parse(text: dict[str, Any], root: Path = Path("/shop")) -> config.Project:
+    return config.parse(text, root=root, name=real.PROJECT)
+
+
+def complaints(text: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    error = caught.value
+    lines = error.cause.splitlines()
+    assert error.exit_code == 2
+    assert error.what == f"/shop/release.toml: {len(lines)} to mend"
+    assert error.next_step == "correct these keys"
+    return lines
+
+
+def stage(**keys: Any) -> Stage:
+    return parse({"stages": {"live": STAGE | keys}}).stage("live")
+
+
+def write(folder: Path, release: str, pyproject: str = '[project]\nname = "my-shop"\n') -> Path:
+    (folder / "release.toml").write_text(release, "utf-8")
+    (folder / "pyproject.toml").write_text(pyproject, "utf-8")
+    return folder
+
+
+UNKNOWN = {
+    "a table": ({"indx": {}}, "indx: unknown key; did you mean 'index'?"),
+    "in [project]": (
+        {"project": {"directry": "."}},
+        "project.directry: unknown key; did you mean 'directory'?",
+    ),
+    "in [index]": ({"index": {"uploadurl": "x"}}, "index.uploadurl: unknown key; did you mean 'upload_url'?"),
+    "in [app]": ({"app": {"proceses": 2}}, "app.proceses: unknown key; did you mean 'processes'?"),
+    "in [forge]": (
+        {"forge": {"kind": "gitlab", "nmespace": "x"}},
+        "forge.nmespace: unknown key; did you mean 'namespace'?",
+    ),
+    "in a stage": (
+        {"stages": {"live": STAGE | {"paralel": 3}}},
+        "stages.live.paralel: unknown key; did you mean 'parallel'?",
+    ),
+    "of [app] in a stage": (
+        {"stages": {"live": STAGE | {"helth": "/"}}},
+        "stages.live.helth: unknown key; did you mean 'health'?",
+    ),
+    "in the index of a stage": (
+        {"stages": {"live": STAGE | {"index": {"usrname": "x"}}}},
+        "stages.live.index.usrname: unknown key; did you mean 'username'?",
+    ),
+    "in a host": (
+        {"stages": {"live": STAGE | {"app": [{"address": "h1", "prot": 22}]}}},
+        "stages.live.app.0.prot: unknown key; did you mean 'port'?",
+    ),
+    "like nothing known": ({"zzz": 1}, "zzz: unknown key"),
+    "that the library keeps for itself": (
+        {"stages": {"live": STAGE | {"settings": {}}}},
+        "stages.live.settings: unknown key",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_key_is_refused_with_the_nearest_right_one(text: dict[str, Any], words: str) -> None:
+    assert complaints(text) == [words]
+
+
+TABLES = ("project", "index", "app", "forge", "stages")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_must_be_a_table_is_refused_as_anything_else(name: str) -> None:
+    assert complaints({name: "words"}) == [f"{name}: must be a table"]
+
+
+def test_a_stage_must_be_a_table() -> None:
+    assert complaints({"stages": {"live": "h1"}}) == ["stages.live: must be a table"]
+
+
+APP_KEYS = sorted(App.model_fields)
+STAGE_KEYS = sorted({*Stage.model_fields} - {"name", "settings", "app", "proxy"})
+
+
+@pytest.mark.parametrize("key", APP_KEYS)
+def test_a_wrong_type_in_app_is_refused(key: str) -> None:
+    (line,) = complaints({"app": {key: 1.5}})
+    assert line.startswith(f"app.{key}: ")
+
+
+@pytest.mark.parametrize("key", [*STAGE_KEYS, *APP_KEYS])
+@pytest.mark.parametrize("host", ["h1", "local"])
+def test_a_wrong_type_in_a_stage_is_refused(host: str, key: str) -> None:
+    (line,) = complaints({"stages": {"live": {"app": [host], "proxy": [host], key: 1.5}}})
+    assert line.startswith(f"stages.live.{key}: ")
+
+
+@pytest.mark.parametrize("key", ["parallel", "port_base", "keep_warm"])
+def test_a_number_or_a_truth_in_quotes_is_a_wrong_type(key: str) -> None:
+    (line,) = complaints({"stages": {"live": STAGE | {key: "1"}}})
+    assert line.startswith(f"stages.live.{key}: input should be a valid ")
+
+
+BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
+    "no host": ({"app": []}, "app: is empty; a stage needs one host to release to"),
+    "a range that is empty": ({"app": ["h[5:1]"]}, "app: is empty; a stage needs one host to release to"),
+    "one address for hosts": ({"app": "h1"}, 'app: must be a list of hosts or { command = "..." }'),
+    "a host twice": ({"app": ["h1", "h2", "h[1:3]"]}, "app: lists h1, h2 twice"),
+    "a proxy twice": ({"proxy": ["p1", "p1"]}, "proxy: lists p1 twice"),
+    "this machine among others": (
+        {"app": ["local", "h1"]},
+        'stages.live: mixes "local" with hosts over ssh; make two stages of it',
+    ),
+    "a host that is no address": ({"app": ["h 1"]}, "app.0.address: string should match pattern"),
+    "a host that could be an option": ({"app": ["h1;reboot"]}, "app.0.address: string should match pattern"),
+    "a host of numbers": ({"app": [1]}, "app.0: must be an address or a table with an address"),
+    "a host without an address": (
+        {"app": [{"port": 2222}]},
+        "app.0: must be an address or a table with an address",
+    ),
+    "an ssh port beyond all ports": (
+        {"app": [{"address": "h1", "port": 70000}]},
+        "app.0.port: input should be less than or equal to 65535",
+    ),
+    "a command that is none": ({"app": {"command": 3}}, "app.command: must be a command line"),
+    "one slot": ({"slots": ["a"]}, "slots: must be two or more different letters"),
+    "a slot twice": ({"slots": ["a", "a"]}, "slots: must be two or more different letters"),
+    "a slot beyond i": ({"slots": ["a", "j"]}, "slots: must be two or more different letters"),
+    "more processes than ports": (
+        {"processes": 11},
+        "processes: slots would share ports: each has 10, 11 are asked for",
+    ),
+    "no process": ({"processes": 0}, "processes: input should be greater than or equal to 1"),
+    "a port of the system": ({"port_base": 80}, "port_base: input should be greater than or equal to 1024"),
+    "a health page without a slash": (
+        {"health": "healthz"},
+        "health: must be a path that starts with a slash",
+    ),
+    "an nginx of another kind": ({"nginx": "apache"}, "nginx: input should be 'system' or 'own'"),
+    "a listen without a port": ({"listen": "unix:/run/x"}, "listen: must begin with a port or address:port"),
+    "a prefix that is relative": ({"prefix": "srv/shop"}, "prefix: must be an absolute path"),
+    "no prefix": ({"prefix": ""}, "prefix: must be an absolute path"),
+    "an index that is no address": (
+        {"index": {"url": "index.internal"}},
+        "index.url: is no http or https address",
+    ),
+    "a password in the index": (
+        {"index": {"url": "https://me:secret@index/simple"}},
+        "index.url: holds a user or password",
+    ),
+    "an index of another kind": ({"index": "remote"}, "index: input should be a valid dictionary"),
+}
+
+
+@pytest.mark.parametrize(("keys", "words"), BAD_VALUES.values(), ids=BAD_VALUES)
+def test_a_bad_value_is_refused_with_the_path_of_its_key(keys: dict[str, Any], words: str) -> None:
+    (line,) = complaints({"stages": {"live": STAGE | keys}})
+    assert line.startswith(words if words.startswith("stages.") else f"stages.live.{words}")
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    assert "secret" not in "".join(complaints({"index": {"url": "https://me:secret@index/simple"}}))
+
+
+def test_a_forge_of_another_kind_is_refused() -> None:
+    assert complaints({"forge": {"kind": "sourceforge"}}) == [
+        "forge.kind: input should be 'gitlab' or 'github'"
+    ]
+
+
+def test_all_problems_of_all_tables_are_told_at_once() -> None:
+    lines = complaints(
+        {
+            "indx": {},
+            "app": {"slots": ["a"], "processes": "2"},
+            "stages": {
+                "live": {"app": [], "proxy": ["p1", "p1"], "paralel": 3},
+                "test": {"app": ["h1"], "prefix": 1},
+            },
+        }
+    )
+    assert [line.partition(":")[0] for line in lines] == [
+        "indx",
+        "app.slots",
+        "app.processes",
+        "stages.live.paralel",
+        "stages.live.app",
+        "stages.live.proxy",
+        "stages.test.prefix",
+    ]
+
+
+def test_an_unknown_stage_is_refused_with_the_nearest_and_all_names() -> None:
+    project = parse({"stages": {"staging": STAGE, "production": STAGE}})
+    with pytest.raises(ConfigError) as caught:
+        project.stage("prodution")
+    assert caught.value.exit_code == 2
+    assert caught.value.what == "no stage 'prodution' in release.toml; did you mean 'production'?"
+    assert caught.value.next_step == "use one of: staging, production"
+
+
+def test_a_stage_overrides_what_app_says() -> None:
+    project = parse(
+        {
+            "app": {"port_base": 9000, "processes": 3, "slots": ["a", "b", "c"]},
+            "stages": {"live": STAGE | {"processes": 5}},
+        }
+    )
+    settings = project.stage("live").settings
+    assert (settings.port_base, settings.processes, settings.slots) == (9000, 5, ("a", "b", "c"))
+
+
+def test_a_stage_over_ssh_gets_what_follows_from_its_name() -> None:
+    found = stage()
+    assert found.prefix == "/srv/my-shop"
+    assert found.profile == "live"
+    assert (found.bind, found.listen, found.listen_port()) == ("0.0.0.0", "80", 80)
+    assert (found.parallel, found.max_failures, found.keep_warm, found.local) == (30, 0, True, False)
+
+
+def test_a_stage_on_this_machine_stays_in_the_folder_of_the_project() -> None:
+    found = stage(app=["local"], proxy=["local"], nginx="own", prefix=".local", index="local", port_base=9100)
+    assert found.local
+    assert found.prefix == "/shop/.local"
+    assert (found.bind, found.listen_port()) == ("127.0.0.1", 9190)
+    assert found.index == Index(
+        url="http://127.0.0.1:9191/simple/",
+        upload_url="http://127.0.0.1:9191/",
+        username="releaser",
+        folder="/shop/.local/index",
+    )
+    assert found.index.password_file == Path("/shop/.local/index/password")
+
+
+def test_a_stage_without_an_index_takes_the_one_of_the_project() -> None:
+    project = parse({"index": {"url": "https://index/simple"}, "stages": {"live": STAGE}})
+    assert project.stage("live").index.url == "https://index/simple/"
+
+
+def test_known_hosts_are_looked_for_in_the_folder_of_the_project() -> None:
+    assert stage(known_hosts="conf/known_hosts").known_hosts == "/shop/conf/known_hosts"
+
+
+LISTEN = {
+    "a port": ("8080", 8080),
+    "address and port": ("127.0.0.1:8081", 8081),
+    "IPv6": ("[::1]:8082", 8082),
+    "words after it": ("443 ssl default_server", 443),
+}
+
+
+@pytest.mark.parametrize(("listen", "port"), LISTEN.values(), ids=LISTEN)
+def test_a_proxy_is_asked_at_the_port_it_listens_on(listen: str, port: int) -> None:
+    assert stage(listen=listen).listen_port() == port
+
+
+@pytest.mark.parametrize("processes", [1, 2, PORT_STEP])
+def test_no_two_slots_share_a_port(processes: int) -> None:
+    app = App(slots=tuple("abcdefghi"), processes=processes)
+    every = [port for slot in app.slots for port in app.ports(slot)]
+    assert len(every) == len(set(every)) == 9 * processes
+    assert app.ports("b")[0] == app.port_base + PORT_STEP
+
+
+def test_the_lock_is_on_every_proxy_and_without_one_on_the_first_host() -> None:
+    assert [host.name for host in stage(proxy=["p1", "p2"]).lock_hosts] == ["p1", "p2"]
+    assert [host.name for host in stage(app=["h1", "h2"], proxy=[]).lock_hosts] == ["h1"]
+
+
+def test_both_files_are_read_from_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, '[stages.local]\napp = ["local"]\n', '[project]\nname = "my-shop"\nversion = "1.4"\n')
+    project = config.load(tmp_path)
+    assert (project.root, project.name, project.static_version) == (tmp_path, "my-shop", "1.4")
+    assert project.stage("local").prefix == "/srv/my-shop"
+
+
+def test_a_project_can_be_in_a_folder_of_its_repository(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/pyproject.toml").write_text('[project]\nname = "my-library"\n')
+    (tmp_path / "release.toml").write_text('[project]\ndirectory = "library"\n')
+    assert config.load(tmp_path).name == "my-library"
+
+
+FILES = {
+    "no release.toml": (None, "", "release.toml is missing", "run this in the folder of a project"),
+    "release.toml that is not TOML": ("[stages", "", "release.toml is not TOML", "correct it"),
+    "pyproject.toml without a name": (
+        "",
+        "[tool.x]\n",
+        "./pyproject.toml has no [project] name (PEP 621)",
+        "add it; the wheel and the slot are named after it",
+    ),
+    "[project] that is no table": (
+        "project = 1\n",
+        '[project]\nname = "x"\n',
+        "release.toml: 1 to mend",
+        "corr",
+    ),
+}
+
+
+@pytest.mark.parametrize(("release", "pyproject", "what", "next_step"), FILES.values(), ids=FILES)
+def test_a_file_that_cannot_be_used_is_named(
+    tmp_path: Path, release: str | None, pyproject: str, what: str, next_step: str
+) -> None:
+    if release is not None:
+        write(tmp_path, release, pyproject)
+    with pytest.raises(ConfigError) as caught:
+        config.load(tmp_path)
+    assert what in caught.value.what
+    assert caught.value.next_step.startswith(next_step)
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        stage().parallel = 1

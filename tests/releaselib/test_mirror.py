@@ -1,0 +1,120 @@
+"""What the project and its hosts need comes to the index as wheels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+import real
+from releaselib.errors import CommandFailed, IndexFailed
+from releaselib.index import files
+from releaselib.mirror import command, locked, needed, sync
+from releaselib.settings import Index
+
+NEEDED: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "its requirements": (["tornado>=6", "jinja2"], [], ["tornado>=6", "jinja2"]),
+    "nothing": ([], [], []),
+    "not those of an extra": (["tornado", "redis; extra == 'redis'"], [], ["tornado"]),
+    "those of an extra that is asked for": (
+        ["tornado", "redis; extra == 'redis'", "pytest; extra == 'test'"],
+        ["My_Shop[redis]"],
+        ["tornado", "redis"],
+    ),
+    "not those of another platform": (["pywin32; sys_platform == 'win32'", "uvloop"], [], ["uvloop"]),
+    "what the stage asks for besides": (
+        ["tornado"],
+        ["gunicorn>=25", "psycopg"],
+        ["tornado", "gunicorn>=25", "psycopg"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("requires", "extra", "found"), NEEDED.values(), ids=NEEDED)
+def test_what_a_wheel_needs_is_read_from_its_metadata(
+    tmp_path: Path, requires: list[str], extra: list[str], found: list[str]
+) -> None:
+    assert needed(real.wheel(tmp_path, "my-shop", "1.0", requires=requires), extra) == found
+
+
+def test_a_lock_gives_the_pins_without_the_project_itself(tmp_path: Path) -> None:
+    shelf, project = tmp_path / "shelf", tmp_path / "project"
+    shelf.mkdir()
+    project.mkdir()
+    real.wheel(shelf, "left", "1.0", requires=["right"])
+    real.wheel(shelf, "right", "2.0")
+    real.wheel(shelf, "only-for-tests", "3.0")
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "my-shop"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["left"]\n'
+        '[dependency-groups]\ndev = ["only-for-tests"]\n'
+    )
+    lock = (find_uv_bin(), "lock", "--quiet", "--no-config", "--no-index", "--find-links", str(shelf))
+    subprocess.run(lock, cwd=project, check=True)
+    assert sorted(locked(project).split()) == ["left==1.0", "right==2.0"]
+
+
+def test_without_a_lock_there_are_no_pins(tmp_path: Path) -> None:
+    assert locked(tmp_path) == ""
+
+
+def test_a_lock_that_cannot_be_read_is_told_in_the_words_of_uv(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "my-shop"\nversion = "1"\n')
+    (tmp_path / "uv.lock").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(CommandFailed) as caught:
+        locked(tmp_path)
+    assert caught.value.what == "uv.lock cannot be read"
+    assert "uv.lock" in caught.value.cause
+    assert caught.value.next_step == "uv lock"
+
+
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.mark.parametrize("python", ["", OWN])
+def test_for_this_python_what_has_no_wheel_is_built_here(python: str) -> None:
+    argv = command(["tornado"], Path("/out"), python=python, constraints=Path("/lock"))
+    assert argv[:4] == (sys.executable, "-m", "pip", "wheel")
+    assert argv[-3:] == ("--wheel-dir", "/out", "tornado")
+
+
+def test_for_another_python_only_ready_made_wheels_are_fetched() -> None:
+    argv = command(["tornado"], Path("/out"), python="3.99", constraints=Path("/lock"))
+    assert argv[:4] == (sys.executable, "-m", "pip", "download")
+    assert argv[argv.index("--python-version") + 1] == "3.99"
+    assert argv[argv.index("--only-binary") + 1] == ":all:"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All that this machine's pip can get: a folder with wheels."""
+    made = tmp_path / "world"
+    made.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return made
+
+
+def test_packages_come_to_the_index_with_all_they_need_and_only_once(shelf: Index, world: Path) -> None:
+    real.wheel(world, "mirrored", "1.0", requires=["mirrored-dep"])
+    real.wheel(world, "mirrored-dep", "1.0")
+    real.wheel(world, "mirrored-dep", "2.0")
+    lock = "mirrored-dep==1.0\n"
+    assert sync(shelf, ["mirrored"], constraints=lock) == [
+        "mirrored-1.0-py3-none-any.whl",
+        "mirrored_dep-1.0-py3-none-any.whl",
+    ]
+    assert [file.name for file in files(shelf, "mirrored-dep")] == ["mirrored_dep-1.0-py3-none-any.whl"]
+    assert sync(shelf, ["mirrored"], constraints=lock) == []
+
+
+def test_a_package_that_is_nowhere_is_told_in_the_words_of_pip(shelf: Index, world: Path) -> None:
+    with pytest.raises(IndexFailed) as caught:
+        sync(shelf, ["nowhere-to-be-found"])
+    assert caught.value.exit_code == 7
+    assert caught.value.what == "index.sync: cannot fetch nowhere-to-be-found"
+    assert "No matching distribution found for nowhere-to-be-found" in caught.value.cause
+    assert caught.value.next_step.endswith("pip config list")

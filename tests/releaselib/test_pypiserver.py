@@ -1,0 +1,104 @@
+"""An index of one's own: a real pypiserver that takes no upload without a password and asks nobody else."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+import real
+from releaselib.index import files
+from releaselib.pypiserver import Server, answers, at, command, ensure, install, stop
+from releaselib.settings import Index
+
+SERVE = """
+import sys
+from pathlib import Path
+from releaselib.pypiserver import Server, serve
+serve(Server(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])), "second", "sesame")
+"""
+
+
+def served(shelf: Index) -> Server:
+    server = at(shelf)
+    assert server is not None
+    return server
+
+
+def mode(path: Path) -> str:
+    return oct(stat.S_IMODE(path.stat().st_mode))
+
+
+def test_an_index_of_ones_own_is_a_server_and_a_teams_is_not() -> None:
+    own = Index(url="http://127.0.0.1:8891/simple/", folder="/shop/.local/index")
+    assert at(own) == Server(Path("/shop/.local/index"), "127.0.0.1", 8891)
+    assert at(Index(url="http://index/simple/")) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", ""])
+def test_this_machine_asks_a_server_at_its_loopback(host: str) -> None:
+    assert Server(Path("/x"), host, 8080).url == "http://127.0.0.1:8080/"
+
+
+def test_it_never_sends_anybody_to_the_public_index(shelf: Index) -> None:
+    answer = requests.get(f"{shelf.url}requests/", allow_redirects=False)
+    assert answer.status_code == 404
+    assert "disable_fallback=True" in command(served(shelf))[-1]
+
+
+def test_nobody_uploads_without_the_password(shelf: Index) -> None:
+    for auth in (None, ("releaser", "guess"), ("nobody", "x")):
+        answer = requests.post(shelf.upload_url, data={":action": "file_upload"}, auth=auth)
+        assert answer.status_code in (401, 403)
+
+
+def test_its_secrets_are_for_their_owner_only(shelf: Index) -> None:
+    folder = Path(shelf.folder)
+    assert {mode(folder / name) for name in ("password", "htpasswd")} == {"0o600"}
+    assert len((folder / "password").read_text()) >= 32
+    assert (folder / "password").read_text() not in (folder / "htpasswd").read_text()
+
+
+def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(shelf: Index) -> None:
+    server = served(shelf)
+    password = (server.folder / "password").read_text()
+    assert ensure(server, "releaser") is False
+    assert stop(server.folder) is True
+    assert not answers(server)
+    assert stop(server.folder) is False
+    assert ensure(server, "releaser") is True
+    assert (server.folder / "password").read_text() == password
+    assert len(files(shelf, "shelf-lib")) == 2
+
+
+def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        (tmp_path / "pid").write_text(str(other.pid))
+        assert stop(tmp_path) is False
+        assert other.poll() is None
+
+
+def test_it_can_be_served_in_front_and_ends_with_its_process(shelf: Index) -> None:
+    server = Server(Path(shelf.folder), "127.0.0.1", real.free_port())
+    argv = (sys.executable, "-c", SERVE, str(server.folder), str(server.port))
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "Listening at" not in process.stderr.readline():
+            assert process.poll() is None
+        assert answers(server)
+        process.terminate()
+        process.stderr.read()
+    assert not answers(server)
+
+
+def test_a_new_user_does_not_put_out_the_old_one(shelf: Index) -> None:
+    server = served(shelf)
+    install(server, "third", "sesame")
+    users = [line.partition(":")[0] for line in (server.folder / "htpasswd").read_text().splitlines()]
+    assert {"releaser", "third"} <= set(users)
+    install(server, "third", "other")
+    assert len((server.folder / "htpasswd").read_text().splitlines()) == len(users)

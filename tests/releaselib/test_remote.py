@@ -1,0 +1,658 @@
+"""The scripts that run on hosts do what they say; here in a folder of this machine."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import platform
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import real
+from releaselib.nginx import OWN, site, upstream
+from releaselib.settings import Stage
+from releaselib.shell import script, text
+
+REMOTE = Path(str(resources.files("releaselib"))) / "remote"
+SCRIPTS = sorted(path.name for path in REMOTE.glob("*.sh"))
+PROGRAMS = sorted(path.name for path in REMOTE.glob("*.py"))
+PYTHON = sys.executable
+Done = subprocess.CompletedProcess[str]
+
+
+def run(name: str, *args: object, files: dict[str, str] | None = None) -> Done:
+    """Run a script to its end, as a host would."""
+    return subprocess.run(
+        script(name, *args), input=json.dumps(files or {}), capture_output=True, text=True, cwd="/"
+    )
+
+
+@contextmanager
+def started(*argv: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on until it is told otherwise."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd="/") as process:
+        yield process
+        process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().rstrip("\n")
+
+
+def say(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdin
+    process.stdin.write(words + "\n")
+    process.stdin.flush()
+
+
+def hang_up(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    process.stdin.close()
+
+
+def waits_for(file: Path, process: subprocess.Popen[str]) -> bool:
+    """Wait until somebody waits for the lock of a file; false when the process has ended instead."""
+    inode = f":{file.stat().st_ino}"
+    while process.poll() is None:
+        waiting = (words.split() for words in Path("/proc/locks").read_text().splitlines() if "->" in words)
+        if any(part[6].endswith(inode) for part in waiting):
+            return True
+    return False
+
+
+# --- as text
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(text("common.sh") + ("" if name == "common.sh" else text(name)))
+    judge = ("shellcheck", "-s", "sh", "-e", "SC2034,SC2317,SC2329", str(file))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(judge, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_can_be_run_by_the_oldest_python_of_a_host(name: str) -> None:
+    tree = ast.parse(text(name), feature_version=(3, 8))
+    imported = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        for alias in (node.names if isinstance(node, ast.Import) else ())
+    } | {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_takes_its_values_as_arguments_only(name: str) -> None:
+    assert "{{" not in text(name)
+    assert not [words for words in text(name).splitlines() if words.lstrip().startswith("eval ")]
+
+
+# --- common.sh
+
+
+def common(words: str, *args: str, files: dict[str, str] | None = None) -> Done:
+    """Run a line of shell with the functions of common.sh."""
+    argv = ("sh", "-euc", f"{text('common.sh')}\n{words}", "test", *args)
+    return subprocess.run(argv, input=json.dumps(files or {}), capture_output=True, text=True)
+
+
+PYTHONS = {
+    "any": ("", "python3"),
+    "a version": (f"{sys.version_info.major}.{sys.version_info.minor}", "python3."),
+    "a path": (PYTHON, PYTHON),
+}
+
+
+@pytest.mark.parametrize(("asked", "found"), PYTHONS.values(), ids=PYTHONS)
+def test_the_python_that_is_asked_for_is_found(asked: str, found: str) -> None:
+    done = common('find_python "$1"', asked)
+    if done.returncode and asked[:1].isdigit():
+        pytest.skip(f"no python{asked} on PATH")
+    assert found in done.stdout
+
+
+@pytest.mark.parametrize("asked", ["9.9", "/nowhere/python", "3; echo owned"])
+def test_a_python_that_is_not_there_is_not_found(asked: str) -> None:
+    done = common('find_python "$1"', asked)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_files_are_unpacked_for_their_owner_only_and_byte_for_byte(tmp_path: Path) -> None:
+    files = {"a.conf": "größe\n\0☃", "b": ""}
+    (tmp_path / "a.conf").write_text("something longer than it will be")
+    (tmp_path / "a.conf").chmod(0o600)
+    assert common('unpack_files "$1" "$2"', PYTHON, str(tmp_path), files=files).returncode == 0
+    assert {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()} == files
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_pid_that_is_somebody_else_by_now_is_not_alive(tmp_path: Path) -> None:
+    with started("cat") as other:
+        for words, code in (("cat", 0), ("supervisord", 1)):
+            (tmp_path / "pid").write_text(str(other.pid))
+            assert common('alive "$1" "$2"', str(tmp_path / "pid"), words).returncode == code
+    assert common('alive "$1" cat', str(tmp_path / "pid")).returncode != 0
+    assert common('alive "$1" cat', str(tmp_path / "none")).returncode != 0
+
+
+def test_one_script_at_a_time_works_on_a_host(tmp_path: Path) -> None:
+    slot, proof, lock = tmp_path / "slots/a", tmp_path / "proof", tmp_path / "host.lock"
+    slot.mkdir(parents=True)
+    lock.touch()
+    holder = (
+        "flock",
+        str(lock),
+        "sh",
+        "-c",
+        'echo held; read x; ls "$1" >"$2"',
+        "x",
+        str(slot.parent),
+        str(proof),
+    )
+    with started(*holder) as first:
+        assert line(first) == "held"
+        with started(*script("slot.sh", tmp_path, "remove", "a")) as second:
+            assert waits_for(lock, second), second.communicate()
+            say(first, "go on")
+            assert second.wait() == 0
+    assert proof.read_text() == "a\n", "the second worked while the first held the lock"
+    assert not slot.exists()
+
+
+# --- check.sh and facts.py
+
+
+def facts(prefix: Path, **wanted: Any) -> dict[str, Any]:
+    table = {"ports": {}, "probe": "", "host": "localhost", "site": "", **wanted}
+    files = {"facts.py": text("facts.py"), "facts.json": json.dumps(table)}
+    done = run("check.sh", PYTHON, prefix, files=files)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_a_host_tells_what_it_is_and_nothing_is_changed(tmp_path: Path) -> None:
+    found = facts(tmp_path / "none")
+    assert found["python"] == platform.python_version()
+    assert found["machine"] == platform.machine()
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_listener_is_told_with_pid_and_command(tmp_path: Path) -> None:
+    with started(PYTHON, "-c", LISTEN) as other:
+        port = int(line(other))
+        found = facts(tmp_path, ports={"a": [port, real.free_port()], "b": []})
+    assert found["ports"] == [
+        {
+            "port": port,
+            "slot": "a",
+            "pid": str(other.pid),
+            "command": f"{PYTHON} -c {LISTEN}".strip(),
+            "ours": False,
+        }
+    ]
+
+
+LISTEN = (
+    "import socket; s = socket.create_server(('127.0.0.1', 0)); "
+    "print(s.getsockname()[1], flush=True); input()"
+)
+
+
+def test_a_slot_that_a_crash_cut_off_is_told_as_it_is(tmp_path: Path) -> None:
+    for name, release in (("a", '{"version": "1.'), ("b", ""), ("c", '{"version": "1.0"}')):
+        folder = tmp_path / "slots" / name
+        (folder / "run").mkdir(parents=True)
+        (folder / "release.json").write_text(release)
+        (folder / "run/supervisord.pid").write_text("1")
+    (tmp_path / "slots/c/healthy").touch()
+    found = facts(tmp_path, ports={name: [] for name in "abcd"})["slots"]
+    nothing = {"pid": "", "release": None, "healthy": False}
+    assert found.pop("c") == {"pid": "", "release": {"version": "1.0"}, "healthy": True}
+    assert found == {"a": nothing, "b": nothing, "d": nothing}
+
+
+def test_a_host_without_the_python_that_is_asked_for_says_so(tmp_path: Path) -> None:
+    for name, args in (("check.sh", ("9.9", tmp_path)), ("health.sh", ("9.9",)), ("sample.sh", ("9.9",))):
+        done = run(name, *args)
+        assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
+
+
+# --- lock.sh and journal.sh
+
+
+def test_a_lock_is_held_as_long_as_somebody_listens(tmp_path: Path) -> None:
+    with started(*script("lock.sh", tmp_path)) as first:
+        assert line(first) == "locked"
+        assert facts(tmp_path)["locked"] is True
+        say(first, '{"event": "began", "who": "maria"}')
+        assert line(first) == "written"
+        second = run("lock.sh", tmp_path)
+        assert (second.returncode, second.stdout) == (75, "")
+        assert json.loads(second.stderr) == {"event": "began", "who": "maria"}
+        hang_up(first)
+        assert first.wait() == 0
+    assert facts(tmp_path)["locked"] is False
+    assert run("lock.sh", tmp_path).returncode == 0
+
+
+def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
+    with started(*script("lock.sh", tmp_path)) as first:
+        assert line(first) == "locked"
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with started(*script("lock.sh", tmp_path)) as second:
+            assert line(second) == "locked"
+
+
+def test_a_lock_is_not_refused_because_somebody_only_looks(tmp_path: Path) -> None:
+    lock = tmp_path / "stage.lock"
+    lock.touch()
+    with started("flock", "-s", str(lock), "sh", "-c", "echo looks; read x") as look:
+        assert line(look) == "looks"
+        with started(*script("lock.sh", tmp_path)) as holder:
+            assert waits_for(lock, holder), holder.communicate()
+            say(look, "seen enough")
+            assert line(holder) == "locked"
+
+
+def test_every_line_is_written_as_it_is(tmp_path: Path) -> None:
+    lines = ['{"a": "back\\\\slash \\n %s $HOME `id`"}', "  {}  ", '{"b": "größe"}']
+    with started(*script("lock.sh", tmp_path)) as holder:
+        assert line(holder) == "locked"
+        for one in lines:
+            say(holder, one)
+            assert line(holder) == "written"
+    assert (tmp_path / "journal.jsonl").read_text("utf-8").splitlines() == lines
+
+
+def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_text('{"event": "began"}\n{"event": "swit')
+    assert run("journal.sh", tmp_path, 9).stdout.splitlines() == [
+        '{"event": "began"}',
+        '{"event": "swit',
+        "free",
+    ]
+    for _ in range(2):
+        with started(*script("lock.sh", tmp_path)) as holder:
+            assert line(holder) == "locked"
+            say(holder, '{"event": "next"}')
+            assert line(holder) == "written"
+            assert run("journal.sh", tmp_path, 1).stdout.splitlines() == ['{"event": "next"}', "locked"]
+    assert journal.read_text().splitlines() == [
+        '{"event": "began"}',
+        '{"event": "swit',
+        '{"event": "next"}',
+        '{"event": "next"}',
+    ]
+
+
+def test_before_the_first_action_the_journal_is_empty_and_nothing_is_changed(tmp_path: Path) -> None:
+    assert run("journal.sh", tmp_path / "none", 9).stdout == "free\n"
+    assert not (tmp_path / "none").exists()
+
+
+# --- health.py
+
+
+def health(targets: list[str], **wanted: Any) -> tuple[int, dict[str, str]]:
+    table = {
+        "targets": targets,
+        "path": "/healthz",
+        "version": "1.0",
+        "timeout": 0,
+        "dead": [],
+        "wake": "",
+        "wake": "",
+        **wanted,
+    }
+    done = run("health.sh", PYTHON, files={"health.py": text("health.py"), "health.json": json.dumps(table)})
+    assert done.stderr == ""
+    return done.returncode, dict(json.loads(done.stdout))
+
+
+ANSWERS = {
+    "healthy": ((200, '{"version": "1.0"}'), ""),
+    "another version": ((200, '{"version": "0.9"}'), "answered version 0.9, not 1.0"),
+    "no version": ((200, '{"status": "up"}'), 'answered without a version: {"status": "up"}'),
+    "no JSON": ((200, "up"), "answered without a version: up"),
+    "a list": ((200, "[1]"), "answered without a version: [1]"),
+    "an error": ((500, "no database"), "answered 500 no database"),
+    "no such page": ((404, "where?"), "answered 404 where?"),
+}
+
+
+@pytest.mark.parametrize(("page", "words"), ANSWERS.values(), ids=ANSWERS)
+def test_a_process_is_healthy_when_it_answers_the_version(page: tuple[int, str], words: str) -> None:
+    with real.Web({"/healthz": page}) as web:
+        assert health([web.address]) == (1 if words else 0, {web.address: words})
+
+
+def test_an_app_that_tells_no_version_is_healthy_when_it_answers() -> None:
+    with real.Web({"/healthz": (200, "up")}) as web:
+        assert health([web.address], version="") == (0, {web.address: ""})
+
+
+def test_a_process_that_does_not_answer_is_told() -> None:
+    code, found = health(["127.0.0.1:9"])
+    assert (code, found) == (1, {"127.0.0.1:9": "no answer: [Errno 111] Connection refused"})
+
+
+def test_every_process_is_asked_and_one_that_is_not_healthy_is_enough() -> None:
+    with real.Web({"/healthz": real.healthy("1.0")}) as good, real.Web({"/healthz": (503, "busy")}) as bad:
+        assert health([good.address, bad.address]) == (
+            1,
+            {good.address: "", bad.address: "answered 503 busy"},
+        )
+
+
+def test_a_process_that_starts_late_is_waited_for() -> None:
+    with real.Web({"/healthz": real.healthy("1.0")}, late=3) as web:
+        assert health([web.address], timeout=600) == (0, {web.address: ""})
+        assert len(web.seen) == 4
+
+
+def test_nobody_is_waited_for_when_the_supervisor_has_given_up() -> None:
+    code, found = health(["127.0.0.1:9"], timeout=600, dead=["true"])
+    assert (code, list(found)) == (1, ["127.0.0.1:9"])
+
+
+# --- sample.py
+
+
+def test_samples_are_counted_before_and_after_the_switch() -> None:
+    with real.Web({"/": real.healthy("1.0")}) as web:
+        argv = script("sample.sh", PYTHON, text("sample.py"), web.url, "shop.example", "/", 5)
+        with started(*argv) as sampler:
+            assert line(sampler) == "sampling"
+            web.pages["/"] = (500, "")
+            before = len(web.seen)
+            while len(web.seen) < before + 2:
+                assert sampler.poll() is None
+            web.pages["/"] = real.healthy("2.0")
+            say(sampler, "switched")
+            assert line(sampler) == "enough"
+            hang_up(sampler)
+            counts = json.loads(line(sampler))
+            assert sampler.wait() == 0
+    assert {host for _, host in web.seen} == {"shop.example"}
+    assert counts["during"]["1.0"] >= 1
+    assert counts["after"]["2.0"] >= 5
+    assert all(words.startswith("HTTP Error 500") for words in counts["failed"])
+    counted = sum(counts["during"].values()) + sum(counts["after"].values()) + len(counts["failed"])
+    assert counted == len(web.seen)
+
+
+# --- stage.sh, as far as it goes without a release (the rest is in test_slot)
+
+
+def stage_it(prefix: Path, *, python: str = PYTHON, uv: tuple[str, str] = ("", "")) -> Done:
+    files = {"tools.txt": "", "requirements.txt": "", "fetch.py": text("fetch.py")}
+    return run("stage.sh", prefix, "a", python, "http://127.0.0.1:9/simple/", *uv, files=files)
+
+
+def test_a_release_is_not_staged_without_the_python_that_is_asked_for(tmp_path: Path) -> None:
+    done = stage_it(tmp_path / "prefix", python="9.9")
+    assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
+    assert not (tmp_path / "prefix").exists()
+
+
+def test_a_release_is_not_staged_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = stage_it(tmp_path / "file/prefix")
+    assert done.returncode == 70
+    assert done.stderr.endswith(f"cannot write to {tmp_path}/file/prefix\n")
+
+
+def test_a_uv_with_other_bytes_is_not_used(tmp_path: Path) -> None:
+    with real.Web({"/uv.whl": (200, "not uv")}) as web:
+        done = stage_it(tmp_path, uv=(f"{web.url}/uv.whl", "0" * 64))
+    assert done.returncode == 71
+    assert f"expected {'0' * 64}" in done.stderr
+    assert done.stderr.endswith("cannot fetch uv from the index\n")
+    assert not list((tmp_path / "tools").iterdir())
+
+
+# --- nginx_*.sh, on an nginx of its own
+
+
+class Proxy:
+    """An nginx that belongs to one test, on free ports, and the slots behind it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.where = (stage.prefix, "own", "no")
+        self.folder = Path(stage.prefix) / "nginx"
+        self.url = f"http://127.0.0.1:{stage.listen_port()}"
+        self.site = site(real.template("nginx.conf.j2"), stage, real.PROJECT)
+        self.own = OWN.format(prefix=stage.prefix, drain=30)
+
+    def setup(self, text: str = "") -> Done:
+        files = {
+            "site.conf": text or self.site,
+            "nginx.conf": self.own,
+            "upstream.conf": upstream(real.PROJECT, [], "-"),
+        }
+        return run("nginx_setup.sh", *self.where, self.folder / "site.conf", PYTHON, files=files)
+
+    def prepare(self, serves: str, *targets: str, text: str = "") -> Done:
+        wanted = {
+            "targets": targets,
+            "path": "/healthz",
+            "version": serves.split()[1],
+            "timeout": 0,
+            "dead": [],
+            "wake": "",
+        }
+        files = {
+            "upstream.conf": text or upstream(real.PROJECT, targets, serves),
+            "health.py": (REMOTE / "health.py").read_text(),
+            "health.json": json.dumps(wanted),
+        }
+        return run("nginx_prepare.sh", *self.where, PYTHON, files=files)
+
+    def switch(self, serves: str, file: str = "next/upstream.conf", *more: object, url: str = "") -> Done:
+        where = (*self.where, file, serves, url or self.url, "localhost", PYTHON)
+        return run("nginx_switch.sh", *where, *more)
+
+    def back(self, serves: str) -> Done:
+        return self.switch(serves, "upstream.previous")
+
+    def serves(self) -> str:
+        return requests.get(f"{self.url}/-/release").text.strip()
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.folder.glob("*.conf")}
+
+
+def fine(done: Done) -> None:
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def proxy(nginx_program: str, short: Path) -> Iterator[Proxy]:
+    stage = real.stage(short, listen=f"127.0.0.1:{real.free_port()}")
+    yield Proxy(stage)
+    real.end_nginx(stage)
+
+
+@pytest.fixture
+def old() -> Iterator[real.Web]:
+    with real.Web({"/healthz": real.healthy("1.0"), "/slow": real.healthy("1.0")}) as web:
+        yield web
+
+
+@pytest.fixture
+def new() -> Iterator[real.Web]:
+    with real.Web({"/healthz": real.healthy("2.0")}) as web:
+        yield web
+
+
+@pytest.fixture
+def live(proxy: Proxy, old: real.Web) -> Proxy:
+    """A proxy that serves release 1.0 from slot a."""
+    fine(proxy.setup())
+    fine(proxy.prepare("a 1.0", old.address))
+    fine(proxy.switch("a 1.0"))
+    return proxy
+
+
+def test_a_site_that_nginx_refuses_leaves_the_old_one_byte_for_byte(live: Proxy) -> None:
+    before = live.files()
+    done = live.setup("server { lissen 80; }")
+    assert done.returncode == 76
+    assert 'unknown directive "lissen"' in done.stderr
+    assert done.stderr.endswith("nginx does not accept the site; the old one is back in place\n")
+    assert live.files() == before
+    assert not list(live.folder.glob("new.*"))
+    assert live.serves() == "a 1.0"
+
+
+def test_the_first_site_that_nginx_refuses_is_taken_away(proxy: Proxy) -> None:
+    assert proxy.setup("server { lissen 80; }").returncode == 76
+    assert not (proxy.folder / "site.conf").exists()
+    fine(proxy.setup())
+    assert proxy.serves() == "-"
+
+
+def test_a_port_that_is_taken_is_told_by_nginx(proxy: Proxy) -> None:
+    with real.Web({}, port=proxy.stage.listen_port()):
+        done = proxy.setup()
+    assert done.returncode != 0
+    assert f"bind() to {proxy.stage.listen} failed" in done.stderr
+
+
+def test_an_upstream_that_nginx_refuses_leaves_the_old_one_byte_for_byte(live: Proxy, new: real.Web) -> None:
+    file = live.folder / "upstream.conf"
+    before, time = live.files(), file.stat().st_mtime_ns
+    done = live.prepare("b 2.0", new.address, text="# b 2.0\nupstream my_shop { sever x; }\n")
+    assert done.returncode == 76
+    assert 'unknown directive "sever"' in done.stderr
+    assert done.stderr.endswith("nginx does not accept the new upstream; the old one is back in place\n")
+    assert live.files() == before
+    assert file.stat().st_mtime_ns == time
+    assert live.serves() == "a 1.0"
+
+
+def test_to_prepare_changes_nothing_that_nginx_reads(live: Proxy, new: real.Web) -> None:
+    before = live.files()
+    fine(live.prepare("b 2.0", new.address))
+    assert live.files() == before
+    assert run("nginx_control.sh", *live.where, "reload").returncode == 0
+    assert live.serves() == "a 1.0"
+
+
+def test_a_proxy_that_does_not_see_every_process_prepares_nothing(live: Proxy, new: real.Web) -> None:
+    before = live.files()
+    done = live.prepare("b 2.0", new.address, "127.0.0.1:9")
+    assert done.returncode == 74
+    assert json.loads(done.stderr) == {
+        new.address: "",
+        "127.0.0.1:9": "no answer: [Errno 111] Connection refused",
+    }
+    assert live.files() == before
+
+
+def test_a_switch_can_be_repeated_and_taken_back_and_that_repeated_too(live: Proxy, new: real.Web) -> None:
+    fine(live.prepare("b 2.0", new.address))
+    for _ in range(2):
+        fine(live.switch("b 2.0"))
+        assert live.serves() == "b 2.0"
+        assert (live.folder / "upstream.previous").read_text().startswith("# a 1.0\n")
+    for _ in range(2):
+        fine(live.back("a 1.0"))
+        assert live.serves() == "a 1.0"
+    fine(live.switch("b 2.0"))
+    assert live.serves() == "b 2.0"
+
+
+def test_a_switch_back_where_nothing_was_switched_does_no_harm(live: Proxy, new: real.Web) -> None:
+    fine(live.prepare("b 2.0", new.address))
+    before = live.files()
+    fine(live.back("a 1.0"))
+    assert live.files() == before
+    assert live.serves() == "a 1.0"
+
+
+def test_the_first_switch_can_be_taken_back_to_nothing(live: Proxy) -> None:
+    fine(live.back("-"))
+    assert live.serves() == "-"
+
+
+def test_a_switch_starts_an_nginx_that_does_not_run(live: Proxy, new: real.Web) -> None:
+    fine(live.prepare("b 2.0", new.address))
+    fine(run("nginx_control.sh", *live.where, "stop"))
+    fine(live.switch("b 2.0"))
+    assert live.serves() == "b 2.0"
+
+
+def test_a_configuration_that_nginx_has_not_taken_is_no_switch(live: Proxy, new: real.Web) -> None:
+    with real.Web({"/-/release": (200, "welcome")}) as other:
+        moved = live.site.replace(f"listen {live.stage.listen};", f"listen {other.address};")
+        fine(live.setup(moved))  # nginx -t and the reload say that all is well
+        fine(live.prepare("b 2.0", new.address))
+        done = live.switch("b 2.0", "next/upstream.conf", 0.5, url=other.url)
+    assert done.returncode == 77
+    assert "nginx still answers: welcome (expected: b 2.0)" in done.stderr
+    assert done.stderr.endswith("nginx did not take the new configuration\n")
+    assert live.serves() == "a 1.0", "visitors are served as before"
+
+
+def drained(proxy: Proxy, seconds: int) -> str:
+    done = run("nginx_drain.sh", *proxy.where, seconds)
+    fine(done)
+    return done.stdout.strip()
+
+
+def test_requests_in_flight_at_a_switch_are_finished_by_the_old_release(
+    live: Proxy, old: real.Web, new: real.Web
+) -> None:
+    assert drained(live, 0) == "0"
+    answers: list[requests.Response] = []
+    visitor = threading.Thread(target=lambda: answers.append(requests.get(f"{live.url}/slow")))
+    visitor.start()
+    old.asked.wait()
+    fine(live.prepare("b 2.0", new.address))
+    fine(live.switch("b 2.0"))
+    assert drained(live, 0) == "1"
+    old.go.set()
+    assert drained(live, 60) == "0"
+    visitor.join()
+    assert [answer.json()["version"] for answer in answers] == ["1.0"]
+
+
+def test_nginx_tells_what_is_wrong_before_it_is_reloaded(live: Proxy) -> None:
+    (live.folder / "site.conf").write_text("server { lissen 80; }")
+    for action, code in (("test", 1), ("reload", 76)):
+        done = run("nginx_control.sh", *live.where, action)
+        assert done.returncode == code
+        assert 'unknown directive "lissen"' in done.stderr
+    assert live.serves() == "a 1.0"
+
+
+def test_without_the_python_that_is_asked_for_nginx_is_left_alone(proxy: Proxy) -> None:
+    for name, args in (
+        ("nginx_setup.sh", (proxy.folder / "site.conf", "9.9")),
+        ("nginx_prepare.sh", ("9.9",)),
+        ("nginx_switch.sh", ("x", "a 1.0", proxy.url, "localhost", "9.9")),
+    ):
+        done = run(name, *proxy.where, *args)
+        assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
+    assert not proxy.folder.exists()

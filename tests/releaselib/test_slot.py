@@ -1,0 +1,348 @@
+"""A release is installed, started and checked in an idle slot; here the slot is real, and on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import real
+from releaselib import slot
+from releaselib.check import look
+from releaselib.errors import CommandFailed
+from releaselib.fleet import Fleet, Remote
+from releaselib.index import File, files, uv_wheel
+from releaselib.resolve import TOOLS, Target, pins, resolve
+from releaselib.settings import Index, Stage
+from releaselib.supervisor import render
+from releaselib.view import Slot
+
+APP = """
+import argparse, http.server, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--bind"); parser.add_argument("--port", type=int)
+options = parser.parse_args()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({{"version": "{version}"}}).encode())
+
+{first}
+http.server.ThreadingHTTPServer((options.bind, options.port), Handler).serve_forever()
+"""
+
+
+def stage(folder: Path, index: Index, **keys: Any) -> Stage:
+    table = {"port_base": real.free_port(20), "processes": 1, "health_timeout": 20, **keys}
+    made = real.stage(folder, **table)
+    return made.model_copy(update={"index": index})
+
+
+# --- what is sent to a host
+
+
+def test_a_template_can_use_what_a_slot_is() -> None:
+    where = real.stage(Path("/shop"), user="deploy", processes=3, port_base=9000)
+    this = real.release("2.0", commit="abc", profile="dev", released="today")
+    assert slot.values(where, this, "b", package="my_shop") == {
+        "project": "my-shop",
+        "package": "my_shop",
+        "slot": "b",
+        "profile": "dev",
+        "run_root": "/shop/run/slots/b",
+        "venv_dir": "/shop/run/slots/b/venv",
+        "port": 9010,
+        "process_count": 3,
+        "bind": "127.0.0.1",
+        "username": "deploy",
+        "version": "2.0",
+        "commit": "abc",
+        "released": "today",
+    }
+
+
+ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "every process on its own host": (
+        {"processes": 2},
+        {},
+        {
+            "targets": ["127.0.0.1:8810", "127.0.0.1:8811"],
+            "version": "2.0",
+            "timeout": 30,
+            "dead": [],
+            "wake": "",
+        },
+    ),
+    "every process on every host": (
+        {"processes": 2},
+        {"hosts": ("h1", "[fd00::7]")},
+        {"targets": ["h1:8810", "h1:8811", "[fd00::7]:8810", "[fd00::7]:8811"]},
+    ),
+    "a page of its own": ({"health": "/up", "health_timeout": 7}, {}, {"path": "/up", "timeout": 7}),
+    "at once": ({}, {"timeout": 0}, {"timeout": 0}),
+    "an app that does not tell its version": ({"health_version": False}, {}, {"version": ""}),
+}
+
+
+@pytest.mark.parametrize(("keys", "options", "asked"), ASKED.values(), ids=ASKED)
+def test_every_process_is_asked_for_the_version(
+    keys: dict[str, Any], options: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    found = slot.health(real.stage(Path("/shop"), **keys), "b", "2.0", **options)
+    assert {key: found[key] for key in asked} == asked
+
+
+def test_the_files_of_a_slot_are_told_by_name() -> None:
+    where = real.stage(Path("/a b"))
+    found = slot.files(
+        where, real.release("2.0"), "a", supervisord="conf", requirements="pins", tools="tools"
+    )
+    assert sorted(found) == [
+        "fetch.py",
+        "health.json",
+        "health.py",
+        "release.json",
+        "requirements.txt",
+        "supervisord.conf",
+        "tools.txt",
+    ]
+    assert json.loads(found["release.json"])["version"] == "2.0"
+    assert "'/a b/run/slots/a/supervisord.conf' status" in json.loads(found["health.json"])["dead"][2]
+
+
+# --- on this machine
+
+
+class Shop:
+    """A release of a small shop, whose wheel says `version` and whose answers say `answers`."""
+
+    def __init__(self, where: Stage, version: str, *, answers: str = "", first: str = "") -> None:
+        self.stage, self.version = where, version
+        self.asked_elsewhere: list[tuple[str, str]] = []
+        packages = Path(where.index.folder) / "packages"
+        text = APP.format(version=answers or version, first=first)
+        self.wheel = packages / f"my_shop-{version}-py3-none-any.whl"
+        if not self.wheel.exists():
+            real.wheel(packages, real.PROJECT, version, files={"my_shop/__main__.py": text})
+
+    def content(self, letter: str, **changed: str) -> dict[str, str]:
+        """The files of a slot, resolved from the index as it is."""
+        (python, machine) = target()
+        kind = Target(python, machine)
+        lock = resolve([f"{real.PROJECT}=={self.version}"], self.stage.index, kind, links=self.wheel.parent)
+        tools = resolve(TOOLS, self.stage.index, kind)
+        this = real.release(self.version, 1, wheels=pins(lock))
+        values = slot.values(self.stage, this, letter, package="my_shop")
+        conf = render(real.template("supervisord.conf.j2"), values)
+        made = slot.files(self.stage, this, letter, supervisord=conf, requirements=lock, tools=tools)
+        return made | changed
+
+    def answer(self, letter: str) -> str:
+        port = self.stage.settings.ports(letter)[0]
+        return str(requests.get(f"http://127.0.0.1:{port}/healthz").json()["version"])
+
+
+def target() -> tuple[str, str]:
+    import platform
+
+    return ".".join(platform.python_version_tuple()[:2]), platform.machine()
+
+
+def uv(index: Index) -> File:
+    found = uv_wheel(files(index, "uv"), target()[1])
+    assert found is not None
+    return found
+
+
+OTHERS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL")
+
+
+@pytest.fixture(scope="module")
+def where(shelf: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage on this machine, with a space in its folder."""
+    made = stage(tmp_path_factory.mktemp("s") / "a b", shelf)
+    yield made
+    real.end_slots(made)
+
+
+@pytest.fixture
+def remote(where: Stage) -> Remote:
+    return Fleet(where).remote(where.app[0])
+
+
+@pytest.fixture(scope="module")
+def staged(where: Stage) -> Shop:
+    """A release that runs in slot a; it was staged while the environment named another index."""
+    shop = Shop(where, "1.0")
+    content = shop.content("a")
+    with real.Web({}) as other, pytest.MonkeyPatch.context() as patch:
+        for name in OTHERS:
+            patch.setenv(name, other.url)
+        slot.stage_release(Fleet(where).remote(where.app[0]), where, "a", content, uv(where.index))
+        shop.asked_elsewhere = other.seen
+    return shop
+
+
+def folder(where: Stage, letter: str) -> Path:
+    return Path(where.prefix) / "slots" / letter
+
+
+def installed(where: Stage, letter: str) -> set[str]:
+    found = folder(where, letter).glob("venv/lib/*/site-packages/*.dist-info")
+    return {path.name.removesuffix(".dist-info") for path in found}
+
+
+def test_a_staged_release_runs_and_holds_exactly_what_was_resolved(staged: Shop, where: Stage) -> None:
+    assert staged.answer("a") == "1.0"
+    assert installed(where, "a") == {"my_shop-1.0"}
+    view, problems = look(Fleet(where), real.PROJECT)
+    (app,) = view.app.values()
+    assert app.slots["a"] == Slot(real.release("1.0", 1, wheels={"my-shop": "1.0"}), True, True)
+    assert problems == [], "its ports are its own"
+
+
+def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> None:
+    here = folder(where, "a")
+    modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in here.iterdir() if path.is_file()}
+    assert modes.pop("healthy") == "0o644"
+    assert set(modes.values()) == {"0o600"}
+    assert oct(stat.S_IMODE((here / "run").stat().st_mode)) == "0o700"
+    assert oct(stat.S_IMODE((here / "run/supervisor.sock").stat().st_mode)) == "0o700"
+
+
+def test_the_processes_do_not_keep_the_lock_of_the_host(staged: Shop, where: Stage) -> None:
+    subprocess.run(["flock", "-n", f"{where.prefix}/host.lock", "true"], check=True)
+
+
+def test_no_other_index_is_asked_whatever_the_environment_says(staged: Shop) -> None:
+    assert staged.asked_elsewhere == []
+
+
+def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str = "b") -> CommandFailed:
+    with pytest.raises(CommandFailed) as caught:
+        slot.stage_release(remote, where, letter, content, uv(where.index))
+    assert caught.value.exit_code == 5
+    assert caught.value.next_step == (
+        f"fab host.logs --hosts local --slot {letter} shows more; then release again"
+    )
+    assert not (folder(where, letter) / "healthy").exists()
+    real.end_slots(where, letter)
+    return caught.value
+
+
+def test_bytes_that_are_not_those_of_the_release_are_not_installed(where: Stage, remote: Remote) -> None:
+    content = Shop(where, "1.3").content("b")
+    other = re.sub(r"sha256:\w{6}", "sha256:000000", content["requirements.txt"])
+    error = failure(where, remote, content | {"requirements.txt": other})
+    assert error.what == "local: the release cannot be installed"
+    assert "ash" in error.cause
+    assert installed(where, "b") == set()
+
+
+def test_a_configuration_that_supervisord_refuses_is_told_in_its_words(
+    staged: Shop, where: Stage, remote: Remote
+) -> None:
+    conf = staged.content("b")["supervisord.conf"].replace("startsecs=1", "startsecs=soon")
+    error = failure(where, remote, staged.content("b", **{"supervisord.conf": conf}))
+    assert error.what == "local: supervisord does not start"
+    assert "invalid literal for int() with base 10: 'soon'" in error.cause
+
+
+def test_an_app_that_answers_another_version_is_told_with_what_it_answered(
+    where: Stage, remote: Remote
+) -> None:
+    quick = where.model_copy(update={"settings": where.settings.model_copy(update={"health_timeout": 1})})
+    error = failure(quick, remote, Shop(quick, "2.0", answers="1.9").content("b"))
+    assert error.what == "local: not every process became healthy"
+    assert "answered version 1.9, not 2.0" in error.cause
+
+
+def test_an_app_that_dies_is_told_with_the_last_lines_of_its_log_and_given_up_early(
+    where: Stage, remote: Remote
+) -> None:
+    patient = where.model_copy(update={"settings": where.settings.model_copy(update={"health_timeout": 600})})
+    content = Shop(patient, "3.0", first="raise SystemExit('no such database')").content("b")
+    conf = content["supervisord.conf"].replace("startsecs=1", "startsecs=1\nstartretries=0")
+    begun = time.monotonic()
+    error = failure(patient, remote, content | {"supervisord.conf": conf})
+    assert time.monotonic() - begun < patient.settings.health_timeout / 2
+    assert error.what == "local: not every process became healthy"
+    assert "no such database" in error.cause
+    assert "Connection refused" in error.cause
+
+
+def test_a_slot_that_failed_can_be_staged_in_again_beside_the_first_and_the_tools_are_kept(
+    staged: Shop, where: Stage, remote: Remote
+) -> None:
+    (ready,) = Path(where.prefix).glob("tools/*/ready")
+    before = ready.stat().st_mtime_ns
+    second = Shop(where, "1.1")
+    failure(where, remote, second.content("b", **{"supervisord.conf": "[supervisord"}))
+    slot.stage_release(remote, where, "b", second.content("b"), uv(where.index))
+    assert (staged.answer("a"), second.answer("b")) == ("1.0", "1.1")
+    assert ready.stat().st_mtime_ns == before
+    real.end_slots(where, "b")
+    slot.act(remote, where, "remove", "b")
+    assert not folder(where, "b").exists()
+    assert staged.answer("a") == "1.0"
+
+
+def test_health_that_is_not_the_wanted_is_told(staged: Shop, where: Stage, remote: Remote) -> None:
+    slot.check_health(remote, where, "a", "1.0")
+    with pytest.raises(CommandFailed) as caught:
+        slot.check_health(remote, where, "a", "9.9")
+    assert caught.value.what == "local: slot a is not healthy"
+    assert "answered version 1.0, not 9.9" in caught.value.cause
+    assert caught.value.next_step == "fab supervisor.status"
+
+
+def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remote: Remote) -> None:
+    def act(action: str) -> str:
+        return slot.act(remote, where, action, "a")
+
+    assert "RUNNING" in act("status")
+    act("stop")
+    assert "STOPPED" in act("status")
+    with pytest.raises(requests.ConnectionError):
+        staged.answer("a")
+    for _ in range(2):
+        act("shutdown")
+    view, _ = look(Fleet(where), real.PROJECT)
+    (app,) = view.app.values()
+    assert (app.slots["a"].running, app.slots["a"].healthy) == (False, True)
+    for _ in range(2):
+        act("start")
+    slot.check_health(remote, where, "a", "1.0", 20)
+
+
+def test_of_an_empty_slot_there_is_nothing_to_start(where: Stage, remote: Remote) -> None:
+    for action in ("remove", "shutdown", "status"):
+        assert slot.act(remote, where, action, "b") == ""
+    with pytest.raises(CommandFailed) as caught:
+        slot.act(remote, where, "start", "b")
+    assert caught.value.cause == "slot b is empty: nothing to start"
+
+
+def test_without_uv_it_is_installed_by_pip_with_the_same_result(
+    staged: Shop, where: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = stage(tmp_path_factory.mktemp("p"), where.index)
+    shop = Shop(other, "1.0")
+    (ready,) = Path(where.prefix).glob("tools/*/ready")
+    tools = Path(other.prefix) / "tools"
+    tools.mkdir(parents=True)
+    (tools / ready.parent.name).symlink_to(ready.parent)  # what uv made there will do here
+    slot.stage_release(Fleet(other).remote(other.app[0]), other, "a", shop.content("a"), None)
+    assert shop.answer("a") == "1.0"
+    assert "my_shop-1.0" in installed(other, "a")
+    real.end_slots(other)

@@ -1,0 +1,148 @@
+"""The configuration of supervisord means what its template says, whatever the values are."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from supervisor.options import ServerOptions  # type: ignore[import-untyped,unused-ignore]
+
+import real
+from releaselib.errors import ConfigError
+from releaselib.slot import values
+from releaselib.supervisor import escaped, render
+
+ONE = """
+[supervisord]
+pidfile={folder}/pid
+logfile={folder}/log
+childlogdir={folder}
+
+[program:one]
+command=/bin/true
+environment=VALUE="{{{{ value }}}}"
+"""
+
+
+def parsed(text: str, folder: Path) -> list[Any]:
+    """The processes that supervisor's own parser finds."""
+    file = folder / "supervisord.conf"
+    file.write_text(text, "utf-8")
+    options = ServerOptions()
+    with contextlib.redirect_stderr(io.StringIO()) as words:
+        try:
+            options.realize(["-c", str(file), "-n"])
+        except SystemExit:
+            pytest.fail(words.getvalue())
+    return [process for group in options.process_group_configs for process in group.process_configs]
+
+
+KEPT = {
+    "a word": "production",
+    "a percent": "100%",
+    "what looks like a name of supervisord": "%(ENV_HOME)s %s %%",
+    "a semicolon without a space": "a;b",
+    "a hash without a space": "a#b",
+    "a comma": "a,b",
+    "an equals sign": "a=b",
+    "a section": "[program:x]",
+    "words of other places": "größe ☃",
+    "single quotes": "it's",
+    "braces": "{{ x }} {% y %}",
+    "a backslash": "a\\b",
+    "a space": "a b",
+}
+
+
+@pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
+def test_a_value_reaches_the_process_as_it_is(value: str, tmp_path: Path) -> None:
+    text = render(ONE.format(folder=tmp_path), {"value": value})
+    (process,) = parsed(text, tmp_path)
+    assert process.environment == {"VALUE": value}
+
+
+CUT = {
+    "a comment": "a ;b",
+    "a comment after a tab": "a\t;b",
+    "a comment with a hash": "a #b",
+    "another line": "a\n[program:two]\ncommand=/bin/false",
+    "another line as a mac writes it": "a\rb",
+}
+
+
+@pytest.mark.parametrize("value", CUT.values(), ids=CUT)
+def test_a_value_that_would_be_cut_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        render(ONE.format(folder="/x"), {"value": value})
+    assert caught.value.exit_code == 2
+    assert caught.value.what.startswith(f"conf/supervisord.conf.j2: the value {value!r} has a newline, ")
+    assert caught.value.next_step == "change the value; supervisord would read it as something else"
+
+
+ESCAPED = {
+    "a percent": ("100%", "100%%"),
+    "text": ("x", "x"),
+    "nothing": ("", ""),
+    "a number": (7, 7),
+    "a truth": (True, True),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), ESCAPED.values(), ids=ESCAPED)
+def test_only_a_percent_in_a_text_is_doubled(value: Any, text: Any) -> None:
+    assert escaped(value) == text
+
+
+def test_what_the_template_itself_says_is_left_as_it_is(tmp_path: Path) -> None:
+    assert render("%(program_name)s {{ x }}\n", {"x": "%"}) == "%(program_name)s %%\n"
+
+
+BROKEN = {
+    "a name that is not given": ("{{ prot }}", "'prot' is undefined"),
+    "an open bracket": ("{% for x in", "unexpected 'end of template'"),
+    "a sum of words and numbers": ("{{ bind + port }}", "can only concatenate str"),
+    "another file": ("{% include '/etc/passwd' %}", "no loader for this environment"),
+}
+
+
+@pytest.mark.parametrize(("template", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_template_that_cannot_be_rendered_is_told_with_the_names_there_are(
+    template: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        render(template, {"port": 1, "bind": "x"})
+    assert caught.value.exit_code == 2
+    assert caught.value.what.startswith("conf/supervisord.conf.j2: ")
+    assert words in str(caught.value)
+    assert caught.value.next_step == "names that can be used: bind, port"
+
+
+FLAVOURS = sorted(
+    {path.parent.name for path in (real.ROOT / "templates").glob("*/command.conf")} - {"init"}
+)  # of flavour init the user says the command
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_template_of_every_flavour_is_accepted_by_supervisor(flavour: str, tmp_path: Path) -> None:
+    where = real.stage(tmp_path / "my shop", processes=3, port_base=9000)
+    folder = Path(where.prefix) / "slots/b"
+    for name in ("run", "log"):
+        (folder / name).mkdir(parents=True)
+    this = real.release("2.0", profile="100%", released="2026-11-23T10:00:00Z")
+    text = render(real.template("supervisord.conf.j2", flavour), values(where, this, "b", package="my_shop"))
+    processes = parsed(text, folder)
+    assert [process.name for process in processes] == ["my-shop-0", "my-shop-1", "my-shop-2"]
+    for number, process in enumerate(processes):
+        assert f"{folder}/venv/bin/" in process.command
+        assert process.directory == str(folder)
+        assert process.stdout_logfile == f"{folder}/log/my-shop-{number}.log"
+        assert process.environment["RELEASE_VERSION"] == "2.0"
+        assert process.environment["RELEASE_SLOT"] == "b"
+        assert process.environment["RELEASE_PROFILE"] == "100%"
+    if flavour != "worker":
+        assert all(str(9010 + number) in process.command for number, process in enumerate(processes))
+    assert "inet_http_server" not in text
+    assert "chmod=0700" in text

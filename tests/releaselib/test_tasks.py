@@ -1,0 +1,227 @@
+"""Every feature is a task of `fab`, with help, an example, and an exit code that tells how it went."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import real
+from releaselib.errors import (
+    CommandFailed,
+    ConfigError,
+    ForgeFailed,
+    HostsFailed,
+    IndexFailed,
+    Locked,
+    Refused,
+    ReleaseError,
+)
+from releaselib.tasking import with_errors
+from releaselib.tasks import namespace
+
+LIBRARY = Path(str(resources.files("releaselib")))
+TASKS: dict[str, Any] = {name: namespace[name] for name in namespace.task_names}
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_has_help_with_an_example_of_itself(name: str) -> None:
+    words = inspect.getdoc(TASKS[name].body) or ""
+    first, _, rest = words.partition("\n")
+    assert first.endswith("."), "the first line is what `fab --list` shows"
+    (example,) = re.findall(r"^Example: (.+)$", rest, re.MULTILINE)
+    assert re.search(rf"\bfab {re.escape(name)}( |$)", example)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_option_has_help_and_every_task_takes_json_and_quiet(name: str) -> None:
+    options = {argument.name: argument.help for argument in TASKS[name].get_arguments()}
+    assert {option for option, words in options.items() if not words} == set()
+    assert {"json", "quiet"} <= set(options)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_example_names_options_that_there_are(name: str) -> None:
+    (example,) = re.findall(r"Example: (.+)$", inspect.getdoc(TASKS[name].body) or "", re.MULTILINE)
+    own = example.partition(f"fab {name}")[2].partition("|")[0].partition("&&")[0]
+    assert {argument.name for argument in TASKS[name].get_arguments()} >= {
+        option.replace("-", "_") for option in re.findall(r"--([a-z-]+)", own)
+    }
+
+
+MEANT = (
+    "release rollback build publish deploy switch validate quickdeploy status plan history doctor "
+    "version.next version.latest slot.create slot.remove "
+    "supervisor.status supervisor.start supervisor.stop supervisor.restart supervisor.reload "
+    "supervisor.shutdown "
+    "nginx.setup nginx.test nginx.start nginx.stop nginx.reload "
+    "index.serve index.sync index.list lock.show repo.create host.exec host.logs"
+)
+
+
+@pytest.mark.parametrize("name", MEANT.split())
+def test_every_command_of_the_design_is_there(name: str) -> None:
+    assert name in TASKS
+
+
+def called() -> Iterator[tuple[str, ast.Call]]:
+    """Every call of `do("module.function", ...)` in the tasks."""
+    for name in ("tasks.py", "parts.py"):
+        for node in ast.walk(ast.parse((LIBRARY / name).read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "do":
+                assert isinstance(node.args[0], ast.Constant)
+                yield str(node.args[0].value), node
+
+
+CALLS = list(called())
+
+
+@pytest.mark.parametrize(("target", "call"), CALLS, ids=[target for target, _ in CALLS])
+def test_every_task_calls_a_function_that_takes_what_it_gives(target: str, call: ast.Call) -> None:
+    module, name = target.split(".")
+    function = getattr(importlib.import_module(f"releaselib.{module}"), name)
+    given = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+    inspect.signature(function).bind(*[None for _ in call.args], **given)
+
+
+CODES: dict[type[ReleaseError], int] = {
+    ReleaseError: 1,
+    ConfigError: 2,
+    Refused: 3,
+    Locked: 4,
+    CommandFailed: 5,
+    HostsFailed: 6,
+    IndexFailed: 7,
+    ForgeFailed: 7,
+}
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(("error", "code"), CODES.items(), ids=[error.__name__ for error in CODES])
+def test_an_error_is_told_in_words_and_by_an_exit_code_of_its_own(
+    error: type[ReleaseError], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = error("h1: no route", cause="first\nlast", next_step="fab status")
+    with pytest.raises(SystemExit) as caught:
+        with_errors(functools.partial(fail, problem))
+    assert caught.value.code == code
+    assert capsys.readouterr() == ("", "error: h1: no route\n    first\n    last\nnext: fab status\n")
+
+
+def test_an_interrupt_has_words_and_an_exit_code_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        with_errors(functools.partial(fail, KeyboardInterrupt()))
+    assert caught.value.code == 130
+    assert capsys.readouterr() == ("", "interrupted; fab status shows what is where\n")
+
+
+def test_what_nobody_foresaw_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        with_errors(functools.partial(fail, ZeroDivisionError()))
+
+
+def test_an_error_is_only_as_long_as_it_has_something_to_say() -> None:
+    assert str(Refused("no")) == "no"
+    assert str(Refused("no", cause="  \n")) == "no"
+
+
+# --- the program itself, in a small project
+
+
+@pytest.fixture
+def project(repository: real.Repository) -> Path:
+    repository.commit(
+        {
+            "fabfile.py": "from releaselib.tasks import namespace\n",
+            "pyproject.toml": '[project]\nname = "my-shop"\ndynamic = ["version"]\n',
+            "release.toml": '[stages.production]\napp = ["h1"]\nproxy = ["p1"]\n',
+            ".gitignore": "__pycache__\n",
+        }
+    )
+    return repository.folder
+
+
+def fab(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / "fab"
+    environment = {key: value for key, value in os.environ.items() if key != "RELEASELIB_INDEX_PASSWORD"}
+    return subprocess.run([program, *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_fab_lists_every_task_with_what_it_does(project: Path) -> None:
+    done = fab(project, "--list")
+    assert done.returncode == 0, done.stderr
+    listed = dict(re.findall(r"^  (\S+)(?: +(\S.*))?$", done.stdout, re.MULTILINE))
+    assert set(listed) == set(TASKS)
+    assert "" not in listed.values()
+
+
+def test_fab_helps_with_a_task_and_shows_its_example(project: Path) -> None:
+    done = fab(project, "--help", "slot.remove")
+    assert "Example: fab slot.remove --stage local --all" in done.stdout
+    assert "--stage=STRING" in done.stdout
+    assert "the stage of release.toml to work on" in done.stdout
+
+
+def test_an_unknown_stage_is_refused_in_words(project: Path) -> None:
+    done = fab(project, "status", "--stage", "prodution")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: no stage 'prodution' in release.toml; did you mean 'production'?\n"
+        "next: use one of: production\n"
+    )
+
+
+def test_a_misspelt_key_is_refused_in_words(project: Path) -> None:
+    (project / "release.toml").write_text('[stages.production]\napp = ["h1"]\nparalel = 3\n')
+    done = fab(project, "version.next")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {project}/release.toml: 1 to mend\n"
+        "    stages.production.paralel: unknown key; did you mean 'parallel'?\n"
+        "next: correct these keys\n"
+    )
+
+
+def test_a_dirty_tree_is_refused_in_words_and_nothing_is_built(project: Path) -> None:
+    (project / "new.txt").write_text("")
+    done = fab(project, "build")
+    assert done.returncode == 3
+    assert "not committed: new.txt: git commit, or git stash" in done.stderr
+    assert not (project / "dist").exists()
+
+
+def test_an_index_that_is_down_is_told_in_words(project: Path) -> None:
+    (project / "release.toml").write_text('[index]\nurl = "http://127.0.0.1:9/simple/"\n')
+    done = fab(project, "index.list")
+    assert done.returncode == 7
+    assert done.stderr.startswith("error: the index http://127.0.0.1:9/simple/ cannot be reached\n")
+
+
+def test_the_next_program_can_read_a_result(project: Path) -> None:
+    done = fab(project, "version.next", "--name", "fixbug", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\d{4}\.\d+\.\d+\.1\+fixbug", json.loads(done.stdout))
+    assert done.stderr == ""
+
+
+def test_an_index_without_a_password_is_not_served(project: Path) -> None:
+    done = fab(project, "index.serve")
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: RELEASELIB_INDEX_PASSWORD is not set")
+    assert not (project / "index").exists()
