@@ -71,8 +71,11 @@ def upstream(project: str, servers: Sequence[str], serves: str) -> str:
 
 
 def servers(stage: Stage, hosts: Sequence[Host], slot: str) -> list[str]:
-    """The processes of a slot as a proxy reaches them. Pure."""
-    return [f"{host.visitors}:{port}" for host in hosts for port in stage.settings.ports(slot)]
+    """The processes of a slot as a proxy reaches them. Pure.
+
+    Neighbours are on different hosts: nginx tries the next one when a host is gone.
+    """
+    return [f"{host.visitors}:{port}" for port in stage.settings.ports(slot) for host in hosts]
 
 
 def site(template: str, stage: Stage, project: str) -> str:

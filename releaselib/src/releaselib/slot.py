@@ -64,6 +64,7 @@ def health(
         "version": version if settings.health_version else "",
         "timeout": settings.health_timeout if timeout is None else timeout,
         "dead": ["sh", "-c", f"{control} | grep -q FATAL"] if watch else [],
+        "wake": f"{folder}/run/supervisor.sock" if watch else "",
     }
 
 

@@ -45,10 +45,25 @@ wait_gone() { # wait_gone PID
     done
 }
 
+# supervisord looks after its processes once a second, or at once when somebody knocks at its socket.
+knock_until_gone() { # knock_until_gone PID SOCKET
+    "${python:-python3}" -c '
+import contextlib, os, socket, sys, time
+end = time.monotonic() + 45
+with contextlib.suppress(ProcessLookupError):
+    while time.monotonic() < end:
+        os.kill(int(sys.argv[1]), 0)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.connect(sys.argv[2])
+        time.sleep(0.05)
+' "$1" "$2" || true
+}
+
 stop_slot() { # stop_slot FOLDER: its supervisord, and with it all its processes
     alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
     pid=$(cat "$1/run/supervisord.pid")
     kill -TERM "$pid" 2>/dev/null || true
+    knock_until_gone "$pid" "$1/run/supervisor.sock"
     wait_gone "$pid"
 }
 

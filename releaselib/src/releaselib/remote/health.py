@@ -1,12 +1,15 @@
 """health.py JSON: asks every target until each is healthy; exit code 0 only when all are.
 
 JSON: {"targets": ["127.0.0.1:8800", ...], "path": "/healthz", "version": "" or the one to see,
-"timeout": seconds, "dead": a command that exits 0 when waiting is in vain, or []}
+"timeout": seconds, "dead": a command that exits 0 when waiting is in vain, or [],
+"wake": the socket of the supervisor, or ""}
 Prints {target: "" when healthy, else what it answered last} as JSON.
 """
 
 import concurrent.futures
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -58,7 +61,17 @@ def watch():
             GIVEN_UP.set()
 
 
-threading.Thread(target=watch, daemon=True).start()
+def wake():
+    """Knock at the supervisor's socket: it starts its processes at the next turn of a loop that takes
+    a second when nothing happens."""
+    end = time.monotonic() + 5
+    while WANTED["wake"] and time.monotonic() < end and not GIVEN_UP.wait(0.05):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.connect(WANTED["wake"])
+
+
+for work in (watch, wake):
+    threading.Thread(target=work, daemon=True).start()
 with concurrent.futures.ThreadPoolExecutor(min(32, max(1, len(WANTED["targets"])))) as pool:
     found = dict(zip(WANTED["targets"], pool.map(wait, WANTED["targets"])))
 GIVEN_UP.set()

@@ -7,6 +7,7 @@ draining() {
     master=$(cat "$(nginx_pid "$mode" "$prefix")")
     count=0
     # The brackets keep this line from finding itself in the process list.
+    # shellcheck disable=SC2013 # names in /proc have no spaces
     for line in $(grep -ls 'nginx: worker process is shutting[ ]down' /proc/[0-9]*/cmdline 2>/dev/null); do
         grep -qs "^PPid:[[:space:]]*$master\$" "${line%cmdline}status" && count=$((count + 1))
     done

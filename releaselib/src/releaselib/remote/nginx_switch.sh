@@ -1,4 +1,4 @@
-# nginx_switch.sh PREFIX MODE SUDO FILE EXPECTED URL HOST PYTHON
+# nginx_switch.sh PREFIX MODE SUDO FILE EXPECTED URL HOST PYTHON [SECONDS]
 # Puts FILE (next/upstream.conf or upstream.previous) in place, reloads, and asks nginx itself until
 # it serves EXPECTED ("SLOT VERSION"): a reload is asynchronous, and exits 0 even when it is not taken.
 prefix=$1 mode=$2 sudo=$3 file=$4 expected=$5 url=$6 host=$7
@@ -18,9 +18,9 @@ nginx_ "$mode" "$sudo" "$prefix" -t || fail 76 "nginx does not accept its config
 start_nginx "$mode" "$sudo" "$prefix"
 "$python" -c '
 import sys, time, urllib.request
-url, host, expected = sys.argv[1:]
+url, host, expected, seconds = sys.argv[1:]
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-end, seen, last = time.monotonic() + 10, 0, ""
+end, seen, last = time.monotonic() + float(seconds), 0, ""
 while seen < 3:
     try:
         request = urllib.request.Request(url + "/-/release", headers={"Host": host})
@@ -31,7 +31,7 @@ while seen < 3:
     if time.monotonic() > end:
         sys.exit("nginx still answers: %s (expected: %s)" % (last, expected))
     time.sleep(0.02)
-' "$url" "$host" "$expected" || {
+' "$url" "$host" "$expected" "${9:-10}" || {
     log=/var/log/nginx/error.log
     [ "$mode" = system ] || log=$dir/error.log
     as_root "$sudo" tail -n 5 "$log" >&2 || true
