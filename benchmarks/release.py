@@ -19,12 +19,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import tables
-from fleet.rig import supported
-from fleet.world import ROOT
 from machine import commit, described, idle_load, measured
 from stepwise import Peer
 from tables import Run
 from team import Team, require_same, require_served, team
+
+from fleet.rig import supported
+from fleet.world import ROOT
 
 OURS, IN_TURN, AT_ONCE = "fab release", "pip, host after host", "pip, all hosts at once"
 WAYS = (OURS, IN_TURN, AT_ONCE)

@@ -18,11 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fleet.rig import Fleet, Host
+from releaselib import nginx, slot, supervisor, work
 from releaselib.config import Project
 from releaselib.settings import Stage
 from releaselib.view import UNSET, Release
-
-from releaselib import nginx, slot, supervisor, work
 
 PYTHON = "/usr/bin/python3"
 PREFIX, PORT_BASE, LISTEN = "/srv/peer", 8900, "8001"

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.rig import Host
-from fleet.world import DIRECT, Project, World, bake, world
-from releaselib.settings import Stage
 from stepwise import Peer, as_peer
 
+from fleet.rig import Host
+from fleet.world import DIRECT, Project, World, bake, world
 from releaselib import config, resolve
+from releaselib.settings import Stage
 
 STAGE = "test"
 

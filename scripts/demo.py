@@ -14,6 +14,8 @@ from pathlib import Path
 from fleet.rig import supported
 from fleet.world import LISTEN, ROOT, Project, Visitors, World, ask, world
 
+COUNT = "| wc -l | xargs echo wheels uploaded:"
+
 
 def show(command: str) -> None:
     """A command as it would be typed."""
@@ -23,8 +25,16 @@ def show(command: str) -> None:
 def run(team: World, command: str, cwd: Path, **env: str) -> str:
     """Show a command, run it, show what it says; a failure ends the demo."""
     show(command)
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=cwd, env=team.env | env, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=cwd,
+        env=team.env | env,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     print(done.stdout.rstrip(), flush=True)
     if done.returncode:
         sys.exit(f"demo: this failed with exit code {done.returncode}: {command}")
@@ -41,9 +51,17 @@ def publish_releaselib(team: World, folder: Path) -> str:
     run(team, "fab build --ref HEAD --json > ../built.json && fab publish --built ../built.json", checkout)
     show("# ... and installed from there, with its dependencies, as every developer of the team does")
     tools = folder / "tools"
-    run(team, f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:", checkout)
-    run(team, f"uv venv --quiet {tools} && uv pip install --quiet --python {tools} "
-              f"--default-index {team.server.url}simple/ releaselib && {tools}/bin/fab --version", folder)
+    run(
+        team,
+        f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:",
+        checkout,
+    )
+    run(
+        team,
+        f"uv venv --quiet {tools} && uv pip install --quiet --python {tools} "
+        f"--default-index {team.server.url}simple/ releaselib && {tools}/bin/fab --version",
+        folder,
+    )
     return str(tools / "bin")
 
 
@@ -56,7 +74,8 @@ def requirements(folder: Path) -> str:
 def bake(team: World, folder: Path) -> Project:
     """A project from a git URL, as a stranger would."""
     show("# a project from the template, by its git URL")
-    run(team, f"cookiecutter --no-input git+file://{ROOT} project_name='My Shop' flavour=flask forge=none port_base=8800", folder)
+    answers = "project_name='My Shop' flavour=flask forge=none port_base=8800"
+    run(team, f"cookiecutter --no-input git+file://{ROOT} {answers}", folder)
     return Project(team, folder / "my-shop")
 
 
@@ -72,8 +91,13 @@ def change(project: Project) -> None:
 
 def visit(address: str) -> str:
     """What a visitor reads at the start page, in one line."""
-    done = subprocess.run(["curl", "-sS", f"http://{address}:{LISTEN}/"], capture_output=True, text=True, check=False)
-    print(f"visitor at http://{address}:{LISTEN}/ reads: {' '.join((done.stdout or done.stderr).split())}", flush=True)
+    done = subprocess.run(
+        ["curl", "-sS", f"http://{address}:{LISTEN}/"], capture_output=True, text=True, check=False
+    )
+    print(
+        f"visitor at http://{address}:{LISTEN}/ reads: {' '.join((done.stdout or done.stderr).split())}",
+        flush=True,
+    )
     return done.stdout
 
 
@@ -90,8 +114,11 @@ def main() -> None:
         with world(folder / "fleet", folder / "index") as team:
             demo(team, folder)
             if keep:
-                print(f"\nleft running: proxy http://{proxy(team)}:{LISTEN}/, index {team.server.url}simple/, "
-                      f"project {folder}/my-shop; ctrl-c stops it all", flush=True)
+                print(
+                    f"\nleft running: proxy http://{proxy(team)}:{LISTEN}/, index {team.server.url}simple/, "
+                    f"project {folder}/my-shop; ctrl-c stops it all",
+                    flush=True,
+                )
                 signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,12 +142,14 @@ def demo(team: World, folder: Path) -> None:
     print(stage)
     project.configure(stage)
     address = proxies[0].address
-    run(team, "fab index.sync --stage production | wc -l | xargs echo wheels uploaded:", project.folder, **path)
+    run(team, f"fab index.sync --stage production {COUNT}", project.folder, **path)
     run(team, "fab release --stage production", project.folder, **path)
     before = visit(address)
     show("# a change is committed and released while visitors come and go")
     change(project)
-    run(team, "git commit -qam 'Greet by the time of day' && git show --stat --format=%s HEAD", project.folder)
+    run(
+        team, "git commit -qam 'Greet by the time of day' && git show --stat --format=%s HEAD", project.folder
+    )
     with Visitors([address]) as visitors:
         run(team, "fab release --stage production", project.folder, **path)
         after = visit(address)
@@ -131,7 +160,8 @@ def demo(team: World, folder: Path) -> None:
         sys.exit("demo: visitors did not see the releases that they should have seen")
     versions = sorted({version for _, _, version in visitors.answers})
     print(f"\nreleases: 2 ({' and '.join(versions)}), then a rollback: {ask(address)} is live")
-    print(f"requests sent by visitors: {len(visitors.answers) + len(visitors.failed)}, {len(visitors.failed)} failed")
+    sent = len(visitors.answers) + len(visitors.failed)
+    print(f"requests sent by visitors: {sent}, {len(visitors.failed)} failed")
     if visitors.failed:
         sys.exit("\n".join(visitors.failed[:5]))
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from releaselib import config, release, wheels
 from releaselib.ssh import Ssh
 
@@ -62,7 +63,8 @@ def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
     for name, value in team.env.items():
         monkeypatch.setenv(name, value)
     released(project, "release")
-    logins = {name: host.log.read_text().count("Accepted publickey") for name, host in team.fleet.hosts.items()}
+    hosts = team.fleet.hosts
+    logins = {name: host.log.read_text().count("Accepted publickey") for name, host in hosts.items()}
     scripts: Counter[tuple[str, str]] = Counter()
     start = Ssh.start
 
@@ -72,7 +74,7 @@ def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
 
     monkeypatch.setattr(Ssh, "start", counted)
     release.release(config.load(project.folder), "test")
-    for name, host in team.fleet.hosts.items():
+    for name, host in hosts.items():
         assert host.log.read_text().count("Accepted publickey") == logins[name] + 1
         ran = {script: number for (address, script), number in scripts.items() if address == host.address}
         looks = ran.pop("check.sh")

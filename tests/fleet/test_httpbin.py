@@ -17,8 +17,20 @@ pytestmark = pytest.mark.hosts
 
 def unpacked(team: World, folder: Path) -> Path:
     """The sdist of httpbin from the package index, unpacked and put under git."""
-    team.run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-             "--dest", str(folder), "httpbin==0.10.4", cwd=folder)
+    team.run(
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--dest",
+        str(folder),
+        "httpbin==0.10.4",
+        cwd=folder,
+    )
     with tarfile.open(next(folder.glob("httpbin-*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     made = folder / "httpbin-0.10.4"
@@ -30,8 +42,11 @@ def unpacked(team: World, folder: Path) -> Path:
 
 def files(folder: Path) -> dict[str, str]:
     """Every file outside .git and its sha256."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
 
 
 def test_httpbin_is_given_the_release_files_and_released_again_and_rolled_back(
@@ -39,9 +54,23 @@ def test_httpbin_is_given_the_release_files_and_released_again_and_rolled_back(
 ) -> None:
     folder = unpacked(team, tmp_path)
     before = files(folder)
-    team.run("cookiecutter", "--no-input", "-f", "-s", "-o", "..", str(ROOT), "project_slug=httpbin",
-             "flavour=init", "forge=none", "health=/get", "port_base=8800", "requires=gunicorn>=23",
-             "command={venv_dir}/bin/gunicorn --bind {bind}:{port} httpbin:app", cwd=folder)
+    team.run(
+        "cookiecutter",
+        "--no-input",
+        "-f",
+        "-s",
+        "-o",
+        "..",
+        str(ROOT),
+        "project_slug=httpbin",
+        "flavour=init",
+        "forge=none",
+        "health=/get",
+        "port_base=8800",
+        "requires=gunicorn>=23",
+        "command={venv_dir}/bin/gunicorn --bind {bind}:{port} httpbin:app",
+        cwd=folder,
+    )
     assert {name: digest for name, digest in files(folder).items() if name in before} == before
     app, proxy = team.fleet.add_many(2, "app"), team.fleet.add_many(1, "proxy")
     project = Project(team, folder)
