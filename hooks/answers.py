@@ -28,11 +28,10 @@ FORGES = {"gitlab": "https://gitlab.com", "github": "https://github.com"}
 
 # A project of that name would hide the module that it needs itself.
 NEEDED = {
-    "asgiref", "build", "conf", "django", "fabfile", "fabric", "fastapi", "flask", "gunicorn",
-    "invoke", "jinja2", "mypy", "pip", "pytest", "releaselib", "ruff", "setuptools", "site", "src",
-    "starlette", "supervisor", "test", "tests", "tornado", "uv", "uvicorn", "uvloop", "werkzeug",
-    "wheel",
-}
+    "asgiref", "build", "conf", "django", "fabfile", "fabric", "fastapi", "flask", "gunicorn", "invoke",
+    "jinja2", "mypy", "pip", "pytest", "releaselib", "ruff", "setuptools", "site", "src", "starlette",
+    "supervisor", "test", "tests", "tornado", "uv", "uvicorn", "uvloop", "werkzeug", "wheel",
+}  # fmt: skip
 LONGEST_NAME = 40
 LONGEST_TEXT = 500
 NAME = re.compile(r"[a-z]([a-z0-9]|[-_](?=[a-z0-9]))*")

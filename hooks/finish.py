@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ GITPYTHON = ("gitpython>=3.1.60", "requests>=2.32.4")
 """What the first commit needs, and the creation of the repository beside it."""
 
 TOKENS = {"gitlab": "GITLAB_TOKEN", "github": "GITHUB_TOKEN"}
+RELEASE_FILES = {".gitignore", "conf", "fabfile.py", "release.toml"}
 MESSAGE = "First commit, baked from essay-template"
 BY_HAND = f"git init -b main && git add --all && git commit -m '{MESSAGE}'"
 Answers = Mapping[str, Any]
@@ -34,12 +35,16 @@ def finish(answers: Answers, template: Path, *, asks: bool) -> None:
     remove_empty_folders(template, answers)
     if "_commit" in answers:  # cruft makes the project: it keeps its own state, git is the user's
         return
-    inside = answers["flavour"] == "init" and bool(git("rev-parse", "--git-dir"))
-    if Path(".git").exists() or inside:
+    is_init = answers["flavour"] == "init"
+    if Path(".git").exists() or (is_init and git("rev-parse", "--git-dir")):
         keep_origin(answers, template)
         say_what_to_commit()
         return
-    if answers["flavour"] != "init":
+    if is_init and {path.name for path in Path().iterdir()} - RELEASE_FILES:
+        keep_origin(answers, template)
+        print(f"The release files are here. Releases are made from a git repository, so next: {BY_HAND}")
+        return
+    if not is_init:
         lock()
     keep_origin(answers, template)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,27 +120,27 @@ def commit(answers: Answers, template: Path, folder: Path) -> list[str]:
         return []
     name = re.sub(r"[<>]", "", answers["author"]).strip(" .,:;\"'\\") or answers["project_slug"]
     email = answers["email"] or f"{answers['project_slug']}@localhost"
-    for python in pythons_with_gitpython(folder):
-        if not run(*python, str(template / "hooks" / "first_commit.py"), name, email):
-            return python
+    python = python_with_gitpython(folder)
+    if python and not run(*python, str(template / "hooks" / "first_commit.py"), name, email):
+        return python
     cause = commit_with_git(name, email)
     if cause:
         print(f"There is no first commit yet:\n{cause}\nlater: {BY_HAND}")
     return []
 
 
-def pythons_with_gitpython(folder: Path) -> Iterator[list[str]]:
-    """Interpreters that can import git, the cheapest first; each is made when it is asked for."""
+def python_with_gitpython(folder: Path) -> list[str]:
+    """An interpreter that can import git: this one, else one of uv's, else one in ``folder`` by pip."""
     if importlib.util.find_spec("git"):
-        yield [sys.executable]
+        return [sys.executable]
     uv = shutil.which("uv")
     if uv:
         options = ("--quiet", "--no-project", "--python", sys.executable)
-        yield [uv, "run", *options, *(f"--with={one}" for one in GITPYTHON), "python"]
+        return [uv, "run", *options, *(f"--with={one}" for one in GITPYTHON), "python"]
     python = str(folder / "bin" / "python")
     pip = ("-m", "pip", "install", "--quiet", "--retries", "0", "--timeout", "10", *GITPYTHON)
-    if not run(sys.executable, "-m", "venv", str(folder)) and not run(python, *pip):
-        yield [python]
+    ready = not run(sys.executable, "-m", "venv", str(folder)) and not run(python, *pip)
+    return [python] if ready else []
 
 
 def commit_with_git(name: str, email: str) -> str:
@@ -156,6 +161,8 @@ def commit_with_git(name: str, email: str) -> str:
 def say_what_to_commit() -> None:
     """In a repository that was there already the commit is its owner's."""
     new = [line[3:] for line in git("status", "--porcelain").splitlines() if line.startswith("??")]
+    if "releaselib" not in Path("fabfile.py").read_text("utf-8"):
+        print("fabfile.py was here before. Please add to it: from releaselib.tasks import namespace")
     if not git("check-ignore", ".local/x"):
         print("Please add .local/ to .gitignore: stage `local` keeps its files there.")
     if new:
@@ -166,7 +173,8 @@ def say_what_is_next(answers: Answers) -> None:
     """The way to the first release."""
     state = "with its first commit" if git("rev-parse", "HEAD") else "without a commit"
     print(f"{Path.cwd()} is ready, {state}.")
-    print(f"Next: cd {answers['project_slug']}, read README.md, fab release")
+    reading = "release.toml" if answers["flavour"] == "init" else "README.md"
+    print(f"Next: cd {answers['project_slug']}, read {reading}, fab release")
 
 
 def create_repository(answers: Answers, template: Path, python: list[str], *, asks: bool) -> None:
@@ -211,8 +219,13 @@ def run(*command: str, timeout: float = 120, variables: Mapping[str, str] | None
     environment.pop("VIRTUAL_ENV", None)
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=timeout, check=False,
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -72,7 +72,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     yield Index(
         url=f"{server.url}simple/", upload_url=server.url, username="releaser", folder=str(server.folder)
     )
-    pypiserver.stop(folder)
+    real.end(folder / "pid")
 
 
 @pytest.fixture

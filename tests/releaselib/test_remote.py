@@ -320,7 +320,6 @@ def health(targets: list[str], **wanted: Any) -> tuple[int, dict[str, str]]:
         "timeout": 0,
         "dead": [],
         "wake": "",
-        "wake": "",
         **wanted,
     }
     done = run("health.sh", PYTHON, files={"health.py": text("health.py"), "health.json": json.dumps(table)})
@@ -598,7 +597,7 @@ def test_the_first_switch_can_be_taken_back_to_nothing(live: Proxy) -> None:
 
 def test_a_switch_starts_an_nginx_that_does_not_run(live: Proxy, new: real.Web) -> None:
     fine(live.prepare("b 2.0", new.address))
-    fine(run("nginx_control.sh", *live.where, "stop"))
+    real.end_nginx(live.stage)
     fine(live.switch("b 2.0"))
     assert live.serves() == "b 2.0"
 
