@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from template.baking import Oven, Project, commit_all, run
-from template.conftest import ALL
 
 PROJECTS = {
     "flask": ("httpbin", "0.10.2"),
@@ -38,7 +37,6 @@ def unpacked(name: str, version: str, folder: Path, oven: Oven) -> Project:
     return Project(made, oven.env)
 
 
-@pytest.mark.skipif(not ALL, reason="takes long; TEMPLATE_TESTS=all runs it")
 @pytest.mark.parametrize("name", PROJECTS)
 def test_its_files_stay_as_they_were_and_it_can_be_built(quick: Oven, tmp_path: Path, name: str) -> None:
     package, version = PROJECTS[name]
