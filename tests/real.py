@@ -190,8 +190,13 @@ def seen(
 
 
 def end_nginx(where: Stage) -> None:
-    """End the nginx of a stage of its own, if it runs."""
-    _end(Path(where.prefix) / "nginx/nginx.pid")
+    """End the nginx of a stage of its own, if it runs, and wait for its end."""
+    file = Path(where.prefix) / "nginx/nginx.pid"
+    pid = file.read_text().strip() if file.exists() else ""
+    end(file)
+    with suppress(OSError):
+        while pid and Path(f"/proc/{pid}/cmdline").read_bytes():  # a zombie has none
+            pass
 
 
 def end_slots(where: Stage, letters: str = "*") -> None:
@@ -200,13 +205,14 @@ def end_slots(where: Stage, letters: str = "*") -> None:
         with suppress(OSError):
             pid = file.read_text().strip()
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            _end(file, signal.SIGKILL)
+            end(file, signal.SIGKILL)
             for child in children:
                 os.kill(int(child), signal.SIGKILL)
 
 
-def _end(file: Path, how: signal.Signals = signal.SIGTERM) -> None:
-    with suppress(OSError, ValueError):  # there is none, or it is empty
+def end(file: Path, how: signal.Signals = signal.SIGTERM) -> None:
+    """End the process whose pid is in a file, if it runs."""
+    with suppress(OSError, ValueError):  # there is none, or the file is empty
         os.kill(int(file.read_text()), how)
 
 

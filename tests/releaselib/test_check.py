@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import real
+from releaselib import config, source
 from releaselib.check import (
     app_of,
     app_problems,
@@ -26,6 +27,7 @@ from releaselib.check import (
 from releaselib.errors import CommandFailed, Refused
 from releaselib.fleet import Fleet
 from releaselib.view import App, Proxy, Slot, View
+from releaselib.work import Work, check
 
 PORT = {"port": 8800, "slot": "a", "pid": "7", "command": "python shop.py", "ours": False}
 APP_PROBLEMS: dict[str, tuple[list[dict[str, Any]], str, list[str]]] = {
@@ -67,6 +69,7 @@ PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"listener": "python /home/nginx/shop.py", "site": True},
         ["port 8080 is in use by python /home/nginx/shop.py"],
     ),
+    "another server with such a name": ({"listener": "nginxd"}, ["port 8080 is in use by nginxd"]),
     "a site that is not served": (
         {"listener": "nginx: master", "site": True},
         ["nginx does not say which release it serves: fab nginx.setup"],
@@ -218,3 +221,24 @@ def test_a_proxy_that_is_lost_stands_against_everything() -> None:
     assert caught.value.what.startswith("a proxy cannot be reached, and a switch is all proxies or none")
     assert caught.value.cause == "p2: no route"
     assert caught.value.next_step == "fab status; mend the proxy or take it out of release.toml"
+
+
+def test_everything_that_stands_against_a_release_is_told_at_once(
+    repository: real.Repository, short: Path
+) -> None:
+    repository.write({"new.txt": ""})
+    url = "http://127.0.0.1:9/simple/"
+    stage = real.stage(short, index={"url": url}, port_base=real.free_port(20), listen=str(real.free_port()))
+    work = Work(config.Project(root=repository.folder, name=real.PROJECT), stage, Fleet(stage))
+    with real.Web({}, port=stage.settings.ports("a")[0]), pytest.raises(Refused) as caught:
+        check(work, lambda: source.look(repository.folder))
+    assert caught.value.exit_code == 3
+    assert caught.value.what == "3 things stand against it; nothing was changed"
+    for words in (
+        "not committed: new.txt: git commit, or git stash",
+        f"the index {url} cannot be reached",
+        f"local: port {stage.settings.ports('a')[0]} (slot a) is in use by ",
+    ):
+        assert words in caught.value.cause
+    assert caught.value.next_step == "mend these, then run it again"
+    assert not Path(stage.prefix).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,25 +84,26 @@ def test_an_error_that_nobody_foresaw_is_not_hidden_among_the_results() -> None:
         fleet.each(list(fleet._remotes), lambda remote: 1 / 0)
 
 
+class Handed(list[Host]):
+    """Hosts that tell how many threads there are once the last one has been handed out."""
+
+    threads = 0
+    all: threading.Event
+
+    def __iter__(self) -> Iterator[Host]:
+        yield from super().__iter__()
+        self.threads = sum(thread.name.startswith("ThreadPool") for thread in threading.enumerate())
+        self.all.set()
+
+
 @pytest.mark.parametrize("parallel", [1, 3, 50])
-def test_at_most_as_many_hosts_are_at_work_as_the_stage_says_and_not_fewer(parallel: int) -> None:
-    fleet, count = many(parallel), 9
-    bound = min(parallel, count)
-    together = threading.Barrier(bound)  # opens only when this many are at work at once
-    lock, at_work, most = threading.Lock(), 0, 0
-
-    def work(remote: Remote) -> None:
-        nonlocal at_work, most
-        with lock:
-            at_work += 1
-            most = max(most, at_work)
-        together.wait()
-        with lock:
-            at_work -= 1
-        together.wait()
-
-    fleet.each(list(fleet._remotes), work)
-    assert most == bound
+def test_as_many_hosts_are_at_work_at_once_as_the_stage_says(parallel: int) -> None:
+    fleet = many(parallel)
+    hosts = Handed(fleet._remotes)
+    hosts.all = threading.Event()
+    results = fleet.each(hosts, lambda remote: hosts.all.wait())  # nobody is done before all are handed out
+    assert hosts.threads == min(parallel, 9)
+    assert len(results) == 9
 
 
 def test_no_hosts_are_no_work() -> None:

@@ -100,7 +100,7 @@ from cookiecutter.main import cookiecutter
 
 template, orders = sys.argv[1], json.loads(sys.argv[2])
 for folder, answers in orders:
-    os.makedirs(folder, exist_ok=True)
+    os.makedirs(folder)
     log = os.open(folder + ".log", os.O_CREAT | os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -148,11 +148,11 @@ class Oven:
 
     def try_bake_batch(self, orders: list[tuple[Path, dict[str, str]]]) -> list[Done]:
         """As try_bake, many at once, by cookiecutter's own function instead of its command line."""
-        text = json.dumps([(str(folder), answers) for folder, answers in orders])
-        for folder, _answers in orders:
-            folder.parent.mkdir(parents=True, exist_ok=True)
         python = self.cookiecutter.with_name("python")
-        run(python, "-c", BATCH, self.template, text, "--no-input", cwd=ROOT, env=self.env)
+        for start in range(0, len(orders), 100):  # an argument can hold 128 kB
+            some = [(str(folder), answers) for folder, answers in orders[start : start + 100]]
+            command = (python, "-c", BATCH, self.template, json.dumps(some), "--no-input")
+            run(*command, cwd=ROOT, env=self.env)
         logs = [(Path(f"{folder}.code"), Path(f"{folder}.log")) for folder, _answers in orders]
         return [Done(int(code.read_text()), log.read_text("utf-8")) for code, log in logs]
 
