@@ -133,7 +133,7 @@ def _connect(host: Host, stage: Stage) -> fabric.Connection:
                 next_step=f"ssh -p {host.port} {user}@{host.address}",
             ) from None
         except (OSError, EOFError, paramiko.SSHException) as error:
-            if not left:
+            if not left or isinstance(error, TimeoutError):  # one that says nothing is not asked again
                 raise Unreachable(
                     f"{host.name}: cannot be reached: {error or type(error).__name__}",
                     next_step=f"ssh -p {host.port} {host.address}",
