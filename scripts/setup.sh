@@ -1,10 +1,11 @@
+# shellcheck shell=bash
 # Sourced by scripts/demo and scripts/test: what both need on a fresh Debian or Ubuntu.
 #
 # Installs, as root, the Debian packages that are missing out of git, nginx-light, openssh-server,
 # openssh-client, iproute2 and python3-venv; another user is told the line to type. Makes a virtualenv
 # in .venv with the developers' packages and releaselib from this checkout. Safe to run again.
 
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 missing=()
 need() { # need PROGRAM PACKAGE
