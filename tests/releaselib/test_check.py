@@ -12,6 +12,7 @@ import pytest
 import real
 from releaselib import config, source
 from releaselib.check import (
+    UNSEEN,
     app_of,
     app_problems,
     facts,
@@ -72,7 +73,10 @@ PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "another server with such a name": ({"listener": "nginxd"}, ["port 8080 is in use by nginxd"]),
     "a site that is not served": (
         {"listener": "nginx: master", "site": True},
-        ["nginx does not say which release it serves: fab nginx.setup"],
+        [
+            "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
+            "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+        ],
     ),
     "a site of another kind": ({"listener": "nginx: master"}, []),
     "all at once": (
@@ -85,6 +89,15 @@ PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize(("seen", "words"), PROXY_PROBLEMS.values(), ids=PROXY_PROBLEMS)
 def test_what_stands_against_a_switch_is_told(seen: dict[str, Any], words: list[str]) -> None:
     assert proxy_problems(PROXY | seen, real.stage(Path("/shop"), listen="8080")) == words
+
+
+@pytest.mark.parametrize(("sudo", "problems"), [(True, 0), (False, 1)])
+def test_a_listener_that_hides_is_the_nginx_of_the_system_only_for_a_user_with_sudo(
+    sudo: bool, problems: int
+) -> None:
+    seen = PROXY | {"listener": UNSEEN}
+    stage = real.stage(Path("/shop"), listen="8080").model_copy(update={"sudo": sudo})
+    assert len(proxy_problems(seen, stage)) == problems
 
 
 SERVING = {

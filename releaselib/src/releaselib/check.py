@@ -13,6 +13,9 @@ from releaselib.settings import Stage
 from releaselib.ssh import Distrusted, Unreachable
 from releaselib.view import UNSET, App, Proxy, Slot, View, release_of
 
+UNSEEN = "a process of another user"
+"""How `facts.py` calls a listener that the stage's user may not look at."""
+
 NO_PYTHON = {69: "there is no such Python on this host"}
 
 
@@ -79,10 +82,16 @@ def app_problems(table: dict[str, Any], idle: str = "") -> list[str]:
 def proxy_problems(table: dict[str, Any], stage: Stage) -> list[str]:
     """What stands against a switch on a proxy. Pure."""
     problems = [] if table["nginx"] else ["nginx is not installed: apt-get install nginx-light"]
-    if table["listener"] and not table["listener"].startswith("nginx: ") and not table["serving"]:
+    # With sudo the stage's user is not root, who owns the nginx of the system and hides it from others.
+    unseen = stage.sudo and table["listener"] == UNSEEN
+    is_nginx = table["listener"].startswith("nginx: ") or unseen
+    if table["listener"] and not is_nginx and not table["serving"]:
         problems.append(f"port {stage.listen_port()} is in use by {table['listener']}")
     elif table["site"] and table["listener"] and not table["serving"]:
-        problems.append("nginx does not say which release it serves: fab nginx.setup")
+        problems.append(
+            "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
+            "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+        )
     return problems
 
 
