@@ -60,6 +60,10 @@ def test_a_port_that_somebody_else_holds_is_told_with_who(
 
 
 PROXY = {"nginx": "/usr/sbin/nginx", "listener": "", "serving": "", "site": False}
+NOT_SERVED = (
+    "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
+    "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+)
 PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing on a new host": ({}, []),
     "nothing when it serves": ({"listener": "nginx: master", "serving": "a 1.0", "site": True}, []),
@@ -71,13 +75,7 @@ PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["port 8080 is in use by python /home/nginx/shop.py"],
     ),
     "another server with such a name": ({"listener": "nginxd"}, ["port 8080 is in use by nginxd"]),
-    "a site that is not served": (
-        {"listener": "nginx: master", "site": True},
-        [
-            "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
-            "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
-        ],
-    ),
+    "a site that is not served": ({"listener": "nginx: master", "site": True}, [NOT_SERVED]),
     "a site of another kind": ({"listener": "nginx: master"}, []),
     "all at once": (
         {"nginx": "", "listener": "apache2"},

@@ -151,5 +151,6 @@ if WANTED["probe"]:
     facts["file"] = read(os.path.join(PREFIX, "nginx", "upstream.conf")).partition("\n")[0]
     number = int(WANTED["probe"].rpartition(":")[2])
     pid = owners(set(filter(None, [listeners().get(number)]))).get(listeners().get(number), "")
-    facts["listener"] = command(pid) if pid else ("a process of another user" if number in listeners() else "")
+    hidden = "a process of another user" if number in listeners() else ""
+    facts["listener"] = command(pid) if pid else hidden
 print(json.dumps(facts))
