@@ -154,6 +154,7 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     "an nginx of another kind": ({"nginx": "apache"}, "nginx: input should be 'system' or 'own'"),
     "a listen without a port": ({"listen": "unix:/run/x"}, "listen: must begin with a port or address:port"),
     "a prefix that is relative": ({"prefix": "srv/shop"}, "prefix: must be an absolute path"),
+    "a prefix with a percent": ({"prefix": "/srv/50%"}, "prefix: must be an absolute path without %"),
     "no prefix": ({"prefix": ""}, "prefix: must be an absolute path"),
     "an index that is no address": (
         {"index": {"url": "index.internal"}},

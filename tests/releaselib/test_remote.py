@@ -558,6 +558,28 @@ def test_to_prepare_changes_nothing_that_nginx_reads(live: Proxy, new: real.Web)
     assert live.serves() == "a 1.0"
 
 
+CUT_OFF = """#!/bin/sh
+kill -{signal} $PPID
+exec {nginx} "$@"
+"""
+
+
+@pytest.mark.parametrize("cut", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_trial_that_is_cut_off_is_undone_at_once_or_by_the_next_one(
+    live: Proxy, new: real.Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nginx_program: str, cut: int
+) -> None:
+    before = live.files()
+    program = tmp_path / "nginx"
+    program.write_text(CUT_OFF.format(signal=int(cut), nginx=nginx_program))
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        assert live.prepare("b 2.0", new.address).returncode != 0
+    assert (live.files() == before) == (cut != signal.SIGKILL)
+    fine(live.prepare("b 2.0", new.address))
+    assert live.files() == before
+
+
 def test_a_proxy_that_does_not_see_every_process_prepares_nothing(live: Proxy, new: real.Web) -> None:
     before = live.files()
     done = live.prepare("b 2.0", new.address, "127.0.0.1:9")

@@ -113,6 +113,15 @@ def test_what_has_only_an_sdist_is_refused_because_hosts_have_no_compiler(
         resolve(["my-shop"], shelf, HERE, links=tmp_path)
 
 
+@pytest.mark.parametrize("code", [401, 403])
+def test_an_index_that_wants_a_password_is_not_taken_for_one_that_lacks_something(code: int) -> None:
+    with real.Web({"/simple/shop/": (code, "no")}) as web, pytest.raises(IndexFailed) as caught:
+        resolve(["shop"], Index(url=f"{web.url}/simple/"), HERE)
+    assert caught.value.what == f"resolve: the index {web.url}/simple/ lets nobody read without a password"
+    assert f"{code} " in caught.value.cause
+    assert "hosts read it without one" in caught.value.next_step
+
+
 def test_an_index_that_fails_is_not_taken_for_one_that_lacks_something() -> None:
     with real.Web({"/simple/shop/": (400, "no")}) as web, pytest.raises(IndexFailed) as caught:
         resolve(["shop"], Index(url=f"{web.url}/simple/"), HERE)

@@ -27,6 +27,7 @@ TOOLS = ("supervisor>=4.3",)
 
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
+CLOSED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
 UNFIT = re.compile(
     r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)"
 )
@@ -113,6 +114,12 @@ def _refusal(output: Output, index: Index) -> ReleaseError:
             f"resolve: the index {index.url} does not answer",
             cause=output.words,
             next_step=f"curl {index.url}",
+        )
+    if CLOSED.search(words):
+        return IndexFailed(
+            f"resolve: the index {index.url} lets nobody read without a password",
+            cause=output.words,
+            next_step="open it for reading: hosts read it without one",
         )
     if lacking:
         what = f"the index lacks {', '.join(lacking)}"

@@ -122,8 +122,8 @@ class Stage(Table):
     @field_validator("prefix")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        if not value.startswith("/") or "\n" in value:
-            raise ValueError(f"must be an absolute path, like /srv/my-shop: {value}")
+        if not value.startswith("/") or re.search(r"[\n%]", value):  # supervisord expands %
+            raise ValueError(f"must be an absolute path without %, like /srv/my-shop: {value}")
         return value
 
     @field_validator("listen")

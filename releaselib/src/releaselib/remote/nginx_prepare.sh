@@ -13,8 +13,12 @@ chmod 0644 "$dir/next/upstream.conf"
 answers=$("$python" "$dir/next/health.py" "$(cat "$dir/next/health.json")") || fail 74 "$answers"
 
 # nginx -t reads only what is in place, so the new file is there for the moment of the test.
-cp -p "$dir/upstream.conf" "$dir/upstream.tested"
+# A power cut may have left one there, with the right one kept beside it.
+[ ! -e "$dir/upstream.tested" ] || mv -fT "$dir/upstream.tested" "$dir/upstream.conf"
+cp -p "$dir/upstream.conf" "$dir/upstream.keep"
+mv -fT "$dir/upstream.keep" "$dir/upstream.tested"
 trap 'mv -fT "$dir/upstream.tested" "$dir/upstream.conf"' EXIT
+trap 'exit 1' HUP INT TERM
 cp "$dir/next/upstream.conf" "$dir/upstream.trial"
 mv -fT "$dir/upstream.trial" "$dir/upstream.conf"
 nginx_ "$mode" "$sudo" "$prefix" -t || fail 76 "nginx does not accept the new upstream; the old one is back in place"
