@@ -28,7 +28,7 @@ for slot in "$@"; do
         shutdown) stop_slot "$folder" ;;
         start)
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" ||
-                "$folder/tools/bin/supervisord" -c "$folder/supervisord.conf" 9>&- </dev/null >&2
+                start_slot "$prefix" "$folder"
             control "$folder" start all 9>&-
             ;;
         status) control "$folder" status || [ $? -eq 3 ] ;; # 3: some process is not running, which the text says

@@ -59,11 +59,8 @@ ln -sfn "$tools" "$folder/tools"
 make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slot"
 install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
 
-# --- 73: its processes; the daemon must not inherit the lock
-"$folder/tools/bin/supervisord" -c "$folder/supervisord.conf" 9>&- </dev/null >"$folder/log/start.log" 2>&1 || {
-    cat "$folder/log/start.log" >&2
-    fail 73 "supervisord does not start"
-}
+# --- 73: its processes
+start_slot "$prefix" "$folder"
 
 # --- 74: health
 if ! answers=$("$python" "$folder/health.py" "$(cat "$folder/health.json")"); then
