@@ -19,6 +19,15 @@ from releaselib import config, resolve
 from releaselib.settings import Stage
 
 STAGE = "test"
+ALONE = """
+export PYTHONPYCACHEPREFIX={prefix}/cache/bytecode
+{commands}
+for port in {ports}; do
+    until curl -fs http://127.0.0.1:$port{health} >/dev/null; do sleep 0.05; done
+done
+kill $(jobs -p)
+wait
+"""
 
 
 @dataclass
@@ -60,6 +69,24 @@ class Team:
         """Release a published version with `fab release`; seconds a phase."""
         words = ("release", "--stage", STAGE, "--version", version, "--json")
         return dict(json.loads(self.project.fab(*words).stdout)["seconds"])
+
+    def start_alone(self) -> None:
+        """Start and stop the processes of one host's slot by hand: what no way of releasing can spare."""
+        stage, offset = self.stage, 1000
+        folder = f"{stage.prefix}/slots/a"
+        text = (self.app[0].root / folder.lstrip("/") / "supervisord.conf").read_text()
+        ports = [port + offset for port in stage.settings.ports("a")]
+        commands = re.findall(r"^command=(.*)$", text, re.MULTILINE)
+        for port in ports:
+            commands = [command.replace(f":{port - offset}", f":{port}") for command in commands]
+        self.app[0].run(
+            ALONE.format(
+                prefix=stage.prefix,
+                commands="\n".join(f"{command} &" for command in commands),
+                ports=" ".join(map(str, ports)),
+                health=stage.settings.health,
+            )
+        )
 
     def peer(self, *, share: bool) -> Peer:
         """The peer on the same hosts, with the pins that `fab release` put there."""

@@ -163,8 +163,6 @@ def say_what_to_commit() -> None:
     new = [line[3:] for line in git("status", "--porcelain").splitlines() if line.startswith("??")]
     if "releaselib" not in Path("fabfile.py").read_text("utf-8"):
         print("fabfile.py was here before. Please add to it: from releaselib.tasks import namespace")
-    if not git("check-ignore", ".local/x"):
-        print("Please add .local/ to .gitignore: stage `local` keeps its files there.")
     if new:
         print(f"Added and not committed. Look at them, then: git add {' '.join(new)} && git commit")
 

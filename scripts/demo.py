@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from fleet.rig import supported
-from fleet.world import LISTEN, ROOT, Project, Visitors, World, ask, world
+from fleet.world import DIRECT, LISTEN, ROOT, Project, Visitors, World, ask, world
 
 COUNT = "| wc -l | xargs echo wheels uploaded:"
 
@@ -91,14 +91,10 @@ def change(project: Project) -> None:
 
 def visit(address: str) -> str:
     """What a visitor reads at the start page, in one line."""
-    done = subprocess.run(
-        ["curl", "-sS", f"http://{address}:{LISTEN}/"], capture_output=True, text=True, check=False
-    )
-    print(
-        f"visitor at http://{address}:{LISTEN}/ reads: {' '.join((done.stdout or done.stderr).split())}",
-        flush=True,
-    )
-    return done.stdout
+    with DIRECT.open(f"http://{address}:{LISTEN}/", timeout=10) as answer:
+        page = str(answer.read().decode())
+    print(f"visitor at http://{address}:{LISTEN}/ reads: {' '.join(page.split())}", flush=True)
+    return page
 
 
 def main() -> None:

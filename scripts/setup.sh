@@ -41,7 +41,8 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
     echo "Python 3.10 or newer is needed; python3 here is $(python3 --version)" >&2
     exit 1
 }
-export UV_SYSTEM_CERTS=true # as pip does: a registry behind a private CA works for both
+# As pip does, so that a registry behind a private CA works for both.
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=true; fi
 if [ ! -x .venv/bin/uv ]; then
     echo "making .venv"
     python3 -m venv .venv

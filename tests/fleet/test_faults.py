@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import real
-from releaselib import config, health, index, lock, manage, nginx, pypiserver, release, status
+from releaselib import config, health, index, lock, manage, nginx, pypiserver, release, ssh, status
 from releaselib.index import PASSWORD
 from releaselib.steps import Report
 
@@ -168,6 +168,23 @@ def test_a_proxy_that_is_cut_off_stops_a_release_before_anything_is_staged(shop:
     assert "a switch is all proxies or none; visitors are served as before" in text
     assert "take it out of release.toml" in text
     assert shop.state() == before
+
+
+def test_a_host_that_falls_silent_at_work_is_given_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "KEEPALIVE", 1)
+    monkeypatch.setattr(ssh, "SILENCE", 2)
+    stage = shop.configured(command_timeout=600).stage("test")
+    remote = ssh.Ssh(stage.app[0], stage)
+    running = remote.start(["sh", "-c", "echo begun; cat"])
+    assert running.receive() == "begun"
+    shop.app[0].cut()
+    try:
+        with pytest.raises(ssh.Unreachable, match="the connection was lost") as caught:
+            running.finish()
+    finally:
+        shop.app[0].heal()
+        remote.close()
+    assert "timed out" not in str(caught.value), "that is the end of command_timeout"
 
 
 def test_the_live_slot_is_safe_while_a_proxy_does_not_answer(shop: Shop) -> None:

@@ -116,12 +116,23 @@ def cruft() -> str:
     return str(Path(sys.executable).with_name("cruft"))
 
 
-@pytest.mark.parametrize("flavour", ["tornado", "init"])
+FAB = str(Path(sys.executable).with_name("fab"))
+
+
+@pytest.fixture
+def moving(template: Path, tmp_path: Path) -> Path:
+    """A template that will move on."""
+    return Path(shutil.copytree(template, tmp_path / "template.git"))
+
+
+@pytest.mark.parametrize(
+    ("flavour", "update"),
+    [("tornado", (FAB, "template.update")), ("init", ("cruft", "update", "--skip-apply-ask"))],
+    ids=["fab", "cruft"],
+)
 def test_a_project_follows_its_template_and_keeps_its_own_changes(
-    quick: Oven, template: Path, cruft: str, tmp_path: Path, flavour: str
+    quick: Oven, moving: Path, cruft: str, tmp_path: Path, flavour: str, update: tuple[str, ...]
 ) -> None:
-    moving = tmp_path / "template.git"
-    shutil.copytree(template, moving)
     answers = {"project_name": '{{ My }} "Shop"', "project_slug": "my-shop", "flavour": flavour}
     project = quick.with_(template=moving.as_uri()).bake(tmp_path / "here", **answers)
     assert "up to date" in project.run(cruft, "check").output
@@ -131,7 +142,7 @@ def test_a_project_follows_its_template_and_keeps_its_own_changes(
     change(moving, "Another text.")
     assert project.run(cruft, "check", check=False).code == 1
     commits = project.git("rev-list", "--count", "HEAD")
-    project.run(cruft, "update", "--skip-apply-ask")
+    project.run(*(cruft if word == "cruft" else word for word in update))
     assert project.text("NEWS.md") == "# News of my-shop\n"
     assert "# our own line" in project.text("release.toml")
     if flavour != "init":
@@ -141,6 +152,35 @@ def test_a_project_follows_its_template_and_keeps_its_own_changes(
     assert not list(project.folder.rglob("*.rej"))
     add_and_commit(project.folder)
     assert "up to date" in project.run(cruft, "check").output
+
+
+def test_a_change_that_does_not_fit_is_named_and_left_beside_the_own_one(
+    quick: Oven, moving: Path, tmp_path: Path
+) -> None:
+    project = quick.with_(template=moving.as_uri()).bake(tmp_path / "here", flavour="flask")
+    readme = project.folder / "README.md"
+    readme.write_text(readme.read_text().replace("## Release it\n", "## How we release it\n"))
+    change(moving, "Another text.")
+    refused = project.run(FAB, "template.update", check=False)
+    assert refused.code == 3
+    assert "not committed: README.md" in refused.output
+    add_and_commit(project.folder)
+    done = project.run(FAB, "template.update", check=False)
+    assert done.code == 5
+    assert "some changes did not fit" in done.output
+    assert "README.md.rej" in done.output
+    assert "## How we release it" in project.text("README.md")
+    assert "Another text." in project.text("README.md.rej")
+
+
+def test_without_knowing_the_template_nothing_is_updated(quick: Oven, template: Path, tmp_path: Path) -> None:
+    project = quick.with_(template=template.as_uri()).bake(tmp_path / "here", flavour="flask")
+    project.git("rm", "--quiet", ".cruft.json")
+    add_and_commit(project.folder)
+    done = project.run(FAB, "template.update", check=False)
+    assert done.code == 3
+    assert "has no .cruft.json" in done.output
+    assert "cruft link" in done.output
 
 
 def test_cruft_itself_makes_the_same_project_and_its_git_is_left_alone(
@@ -171,11 +211,11 @@ def by_pipx(folder: Path, env: dict[str, str]) -> Path:
     return Path(env["HOME"]) / ".local" / "bin"
 
 
-INSTALLERS = [by_uv, by_pip, by_pipx] if ALL else [by_uv]
+PAIRS = [(by_uv, True), (by_pip, False), (by_pipx, True)]
+EVERY = [(install, has_uv) for install in (by_uv, by_pip, by_pipx) for has_uv in (True, False)]
 
 
-@pytest.mark.parametrize("install", INSTALLERS)
-@pytest.mark.parametrize("has_uv", [True, False] if ALL else [True])
+@pytest.mark.parametrize(("install", "has_uv"), EVERY if ALL else PAIRS)
 def test_a_plain_cookiecutter_bakes_whoever_installed_it(
     template: Path,
     expected: dict[str, str],

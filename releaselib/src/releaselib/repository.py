@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -11,11 +13,13 @@ from releaselib import index, output, shell, source
 from releaselib.config import Project
 from releaselib.errors import CommandFailed, ConfigError, ForgeFailed, Refused, ReleaseError
 from releaselib.forge import (
+    TOKENS,
     Outcome,
     Target,
     Variable,
     create_repository,
     find_token,
+    git_credentials,
     notes_from_changelog,
     set_up_ci,
 )
@@ -45,6 +49,16 @@ def create(project: Project, *, ssh: bool = False, ci: bool = False) -> Outcome:
         password = Variable(index.PASSWORD, index.password(project.index))
         set_up_ci(where, token, [password], outcome.branch, say=output.say)
     return outcome
+
+
+@contextmanager
+def credentials(project: Project) -> Iterator[dict[str, str]]:
+    """Environment in which git can push to the project's forge: with the token, where there is one."""
+    if project.forge and os.environ.get(TOKENS[project.forge.kind]):
+        with git_credentials(project.root, target(project), find_token(project.forge.kind)) as found:
+            yield found
+    else:  # whatever git has itself: ssh, a credential helper
+        yield {}
 
 
 def require_token(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +110,10 @@ def clone(root: Path, commit: str, target: Path) -> Path:
     return target
 
 
-def tag(root: Path, version: str, commit: str) -> str:
+def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | None = None) -> str:
     """Tag the commit with the version and push the tag; a tag that is there already is kept.
+
+    ``credentials`` are variables for the git that pushes.
 
     Returns what was done in words. Raises Refused when the tag is on another commit and
     CommandFailed when the push is rejected.
@@ -126,14 +129,14 @@ def tag(root: Path, version: str, commit: str) -> str:
         repo.create_tag(version, ref=commit, message=f"Release {version}")
     if "origin" not in [remote.name for remote in repo.remotes]:
         return f"tag {version} made; there is no remote origin to push it to"
-    return _push(repo, version)
+    return _push(repo, version, credentials or {})
 
 
-def _push(repo: git.Repo, version: str) -> str:
+def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:
     import git
 
     # Never wait for a password that nobody can type.
-    repo.git.update_environment(GIT_TERMINAL_PROMPT="0")
+    repo.git.update_environment(**{"GIT_TERMINAL_PROMPT": "0", **credentials})
     try:
         repo.remote("origin").push(f"refs/tags/{version}").raise_if_error()
     except git.GitCommandError as error:

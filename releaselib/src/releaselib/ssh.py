@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import random
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     import paramiko
 
 CONNECT_TRIES = 3
+KEEPALIVE = 15
+"""Seconds after which a connection on which nothing happens is tried."""
+SILENCE = 30
+"""Seconds after which a host that acknowledges nothing is lost (tcp(7), TCP_USER_TIMEOUT)."""
 
 
 class Unreachable(CommandFailed):
@@ -120,7 +125,7 @@ def _connect(host: Host, stage: Stage) -> fabric.Connection:
         client.set_missing_host_key_policy(_refuse_unknown())
         try:
             connection.open()
-            connection.transport.set_keepalive(15)
+            _notice_silence(connection.transport)
             return connection
         except Unreachable:
             raise
@@ -140,6 +145,12 @@ def _connect(host: Host, stage: Stage) -> fabric.Connection:
                 ) from None
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  spreads out the next try
     raise AssertionError("the last try returns or raises")
+
+
+def _notice_silence(transport: paramiko.Transport) -> None:
+    transport.set_keepalive(KEEPALIVE)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
 
 
 def _refuse_unknown() -> paramiko.MissingHostKeyPolicy:

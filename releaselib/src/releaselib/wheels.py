@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from releaselib import build as build_
-from releaselib import hooks, index, mirror, pypiserver, resolve, source, version
+from releaselib import hooks, index, mirror, pypiserver, repository, resolve, source, version
 from releaselib import publish as publish_
 from releaselib.build import Built
 from releaselib.config import Project
@@ -67,7 +67,7 @@ def make(work: Work, plan: Plan, found: Source) -> Pinned:
         pins = pinned(work, version, constraints, links=Path(folder))
         work.clock.phase("publish")
         publish_.publish(work.stage.index, work.project.name, built.files)
-    say(source.tag(work.project.root, version, found.commit))
+    say(tag(work.project, version, found.commit))
     return pins
 
 
@@ -161,8 +161,13 @@ def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = 
     """
     built = built if isinstance(built, Built) else Built(**built)
     new = publish_.publish(index_of(project, stage, start=True), project.name, built.files)
-    tagged = source.tag(project.root, built.version, built.commit)
-    return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
+    return f"uploaded {', '.join(new) or 'nothing new'}; {tag(project, built.version, built.commit)}"
+
+
+def tag(project: Project, version: str, commit: str) -> str:
+    """Tag the commit and push the tag; returns what was done in words."""
+    with repository.credentials(project) as found:
+        return source.tag(project.root, version, commit, found)
 
 
 def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, TypeVar
 
 from releaselib import check as check_
@@ -45,10 +46,19 @@ class Work:
 
 def started(stage: Stage) -> Stage:
     """The stage, with its own index running if it has one."""
+    if stage.local:
+        _keep_out_of_git(Path(stage.prefix))
     own = pypiserver.at(stage.index)
     if own and pypiserver.ensure(own, stage.index.username):
         say(f"index started at {stage.index.url}")
     return stage
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """Make the folder of a stage on this machine so that git does not see it; one that is there stays."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / ".gitignore").write_text("*\n", "utf-8")
 
 
 @contextmanager

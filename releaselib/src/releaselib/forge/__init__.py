@@ -8,6 +8,7 @@ the last run ended. Plain `requests`; git (GitPython) is imported only where it 
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ __all__ = [
     "Variable",
     "create_repository",
     "find_token",
+    "git_credentials",
     "make_release",
     "notes_from_changelog",
     "plan",
@@ -109,6 +111,12 @@ def create_repository(
         state = "adopted" if found else "created"
         say(f"{client.target.web_url} {'is there' if found else 'was created'}")
         return _fill(client, own, repository, state, ssh, account, say)
+
+
+def git_credentials(project: Path, target: Target, token: Token) -> AbstractContextManager[dict[str, str]]:
+    """Environment for the project's git in which it can show the token to the forge, while in ``with``."""
+    git_dir = local.git_in(project).rev_parse("--absolute-git-dir")
+    return push.credentials(Client(target, token, PATIENCE), Path(git_dir))
 
 
 def _check_token(target: Target, token: Token, patience: Patience, own: local.Local) -> tuple[Client, str]:

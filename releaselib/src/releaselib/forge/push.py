@@ -55,9 +55,10 @@ def options(read_timeout: float) -> list[str]:
 def environment(
     target: Target, user: str, token: Token, askpass: Path, around: Mapping[str, str]
 ) -> dict[str, str]:
-    """What git finds in its environment so that it can push with the token."""
+    """What git finds in its environment so that it can push with the token. Pure."""
     scheme, _, host = target.origin.partition("://")
     found = {
+        "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": str(askpass),
         "GIT_TRACE_REDACT": "1",
         "RELEASELIB_USER": user,
@@ -76,16 +77,12 @@ def environment(
 class Wire:
     """git at work between the project and one remote address."""
 
-    def __init__(self, client: Client, local: Local, url: str, folder: Path) -> None:
+    def __init__(self, client: Client, local: Local, url: str, credentials: Mapping[str, str]) -> None:
         self.client = client
         self.local = local
         self.url = url
-        self.scratch = folder / "other.git"
-        self.environment = {"GIT_TERMINAL_PROMPT": "0"}
-        if url.startswith("http"):
-            self.environment |= environment(
-                client.target, client.dialect.git_user, client.token, folder / "askpass", os.environ
-            )
+        self.scratch = Path(credentials["GIT_ASKPASS"]).with_name("other.git")
+        self.environment = credentials if url.startswith("http") else {"GIT_TERMINAL_PROMPT": "0"}
 
     def run(self, doing: str, command: str, *args: str, folder: Path | None = None) -> str:
         """What a git command prints; ForgeFailed with its words when it fails."""
@@ -158,9 +155,19 @@ class Wire:
 
 @contextlib.contextmanager
 def wire(client: Client, local: Local, url: str) -> Iterator[Wire]:
-    """git that can reach the remote repository, with a private folder while it is needed."""
+    """git that can reach the remote repository."""
+    with credentials(client, local.git_dir) as found:
+        yield Wire(client, local, url, found)
+
+
+@contextlib.contextmanager
+def credentials(client: Client, git_dir: Path) -> Iterator[dict[str, str]]:
+    """What git finds in its environment while it may show the token, to the forge's own address only.
+
+    The helper that git asks lies in a private folder for that long.
+    """
     with contextlib.ExitStack() as stack:
-        for parent in (None, local.git_dir):  # a hardened /tmp runs no programs
+        for parent in (None, git_dir):  # a hardened /tmp runs no programs
             made = tempfile.TemporaryDirectory(prefix="releaselib-", dir=parent)
             folder = Path(stack.enter_context(made))
             askpass = folder / "askpass"
@@ -168,4 +175,4 @@ def wire(client: Client, local: Local, url: str) -> Iterator[Wire]:
             askpass.chmod(0o700)
             if os.access(askpass, os.X_OK):
                 break
-        yield Wire(client, local, url, folder)
+        yield environment(client.target, client.dialect.git_user, client.token, askpass, os.environ)

@@ -1,0 +1,105 @@
+"""Stage `local` works at once in every project: nothing is configured, and nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import real
+from template.baking import Oven, Project, commit_all
+from template.conftest import ANSWERS, KITCHENS
+
+FAB = Path(sys.executable).with_name("fab")
+APP = """
+import os
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"slot": "%s"}' % os.environ["RELEASE_SLOT"].encode()]
+"""
+PYPROJECT = '[project]\nname = "older"\nversion = "1.0"\n[build-system]\nrequires = ["setuptools>=80"]\n'
+
+
+def fab(project: Project, *words: str) -> dict[str, Any]:
+    """The report of an action."""
+    return dict(json.loads(project.run(FAB, *words, "--json", "--quiet").output))
+
+
+def processes(folder: Path) -> list[str]:
+    """The commands of all processes that name a folder."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return [line for line in lines if f"{folder}/" in line]
+
+
+@pytest.fixture
+def ended() -> Iterator[list[Project]]:
+    """Projects of which nothing runs at the end of the test, however it went."""
+    projects: list[Project] = []
+    yield projects
+    for project in projects:
+        project.run(FAB, "slot.remove", "--all")
+        assert processes(project.folder) == []
+        shutil.rmtree(project.folder)
+
+
+def seen(report: dict[str, Any], key: str) -> str:
+    """What a visitor is answered."""
+    return str(requests.get(f"{report['url']}/healthz", timeout=10).json()[key])
+
+
+@pytest.mark.parametrize("flavour", KITCHENS)
+def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
+    quick: Oven, tmp_path: Path, ended: list[Project], flavour: str
+) -> None:
+    port = str(real.free_port(100))
+    project = quick.bake(
+        tmp_path, flavour=flavour, port_base=port, **{**ANSWERS, **KITCHENS[flavour], "forge": "none"}
+    )
+    ended.append(project)
+    first = fab(project, "release")
+    readme = project.folder / "README.md"
+    readme.write_text(readme.read_text() + "\nChanged.\n")
+    commit_all(project.folder, "Change something")
+    second = fab(project, "release")
+    assert [first["slot"], second["slot"]] == ["a", "b"]
+    if flavour != "worker":
+        assert (seen(second, "version"), seen(second, "slot")) == (second["version"], "b")
+    back = fab(project, "rollback")
+    assert (back["slot"], back["version"]) == ("a", first["version"])
+    if flavour != "worker":
+        assert (seen(back, "version"), seen(back, "slot")) == (first["version"], "a")
+    assert first["version"] in project.run(FAB, "status").output
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_project_that_was_there_before_is_released_on_its_own_machine(
+    quick: Oven, tmp_path: Path, ended: list[Project]
+) -> None:
+    project = Project(tmp_path / "older", quick.env)
+    (project.folder / "older").mkdir(parents=True)
+    (project.folder / "older/__init__.py").write_text(APP)
+    (project.folder / "pyproject.toml").write_text(PYPROJECT)
+    project.git("init", "--quiet", "-b", "main")
+    commit_all(project.folder, "Old work")
+    options = ("-f", "-s", "-o", "..")
+    done = quick.with_(options=options).try_bake(
+        project.folder, project_slug="older", flavour="init", port_base=str(real.free_port(100))
+    )
+    assert done.code == 0, done.output
+    commit_all(project.folder, "Add the release files")
+    ended.append(project)
+    for slot in "ab":
+        report = fab(project, "release")
+        assert seen(report, "slot") == slot
+    assert project.git("status", "--porcelain") == "", "what the stage keeps here is none of git's business"
