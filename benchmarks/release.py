@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -67,6 +68,7 @@ def compare(team: Team, hosts: int, rounds: int, *, share: bool) -> None:
     team.grow(hosts)
     peer = prepared(team, share=share)
     idle = idle_load()
+    alone = median(measured(team.start_alone)[1].cpu for _ in range(rounds))
     acts: dict[str, Callable[[str], dict[str, float]]] = {
         OURS: team.release,
         IN_TURN: lambda version: peer.release(version, at_once=False),
@@ -79,6 +81,7 @@ def compare(team: Team, hosts: int, rounds: int, *, share: bool) -> None:
     require_same(team.app[0])
     print(f"{hosts} app hosts, 1 proxy; {setting(rounds)}; idle: {idle:.2f} CPU seconds a second", end="\n\n")
     groups = {way: [run for run in runs if run.way == way] for way in WAYS}
+    print(f"The app's own start and end, by hand: {alone:.2f} CPU seconds a host.", end="\n\n")
     print(tables.compared(runs, WAYS), end="\n\n")
     print(tables.phases({OURS: groups.pop(OURS)}, "phase of `fab release`"), end="\n\n")
     print(tables.phases(groups, "step of the peer"))

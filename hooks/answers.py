@@ -28,7 +28,7 @@ FORGES = {"gitlab": "https://gitlab.com", "github": "https://github.com"}
 
 # A project of that name would hide the module that it needs itself.
 NEEDED = {
-    "asgiref", "build", "conf", "django", "fabfile", "fabric", "fastapi", "flask", "gunicorn", "invoke",
+    "asgiref", "build", "django", "fabfile", "fabric", "fastapi", "flask", "gunicorn", "invoke",
     "jinja2", "mypy", "pip", "pytest", "releaselib", "ruff", "setuptools", "site", "src", "starlette",
     "supervisor", "test", "tests", "tornado", "uv", "uvicorn", "uvloop", "werkzeug", "wheel",
 }  # fmt: skip

@@ -24,7 +24,7 @@ GITPYTHON = ("gitpython>=3.1.60", "requests>=2.32.4")
 """What the first commit needs, and the creation of the repository beside it."""
 
 TOKENS = {"gitlab": "GITLAB_TOKEN", "github": "GITHUB_TOKEN"}
-RELEASE_FILES = {".gitignore", "conf", "fabfile.py", "release.toml"}
+RELEASE_FILES = {".gitignore", "release.d", "fabfile.py", "release.toml"}
 MESSAGE = "First commit, baked from essay-template"
 BY_HAND = f"git init -b main && git add --all && git commit -m '{MESSAGE}'"
 Answers = Mapping[str, Any]

@@ -220,8 +220,8 @@ def end(file: Path, how: signal.Signals = signal.SIGTERM) -> None:
 
 
 def template(name: str, flavour: str = "tornado") -> str:
-    """A template of conf/ as a baked project has it."""
-    folder = ROOT / "{{cookiecutter.project_slug}}" / "conf"
+    """A template of release.d/ as a baked project has it."""
+    folder = ROOT / "{{cookiecutter.project_slug}}" / "release.d"
     (file,) = (path for path in folder.iterdir() if name in path.name)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "templates"), keep_trailing_newline=True, autoescape=False

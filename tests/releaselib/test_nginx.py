@@ -66,7 +66,7 @@ def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(templat
     with pytest.raises(ConfigError) as caught:
         nginx.site(template, real.stage(Path("/shop")), "my-shop")
     assert caught.value.exit_code == 2
-    assert caught.value.what.startswith("conf/nginx.conf.j2: ")
+    assert caught.value.what.startswith("release.d/nginx.conf.j2: ")
     assert caught.value.next_step == (
         "names that can be used: listen, project, release_variable, server_name, upstream, upstream_file"
     )
@@ -188,7 +188,7 @@ def test_nginx_says_itself_what_it_does_not_accept(shop: Shop) -> None:
         "local: nginx does not accept the configuration; the old one is back in place"
     )
     assert 'unknown directive "lissen"' in caught.value.cause
-    assert caught.value.next_step == "mend conf/nginx.conf.j2, then fab nginx.setup"
+    assert caught.value.next_step == "mend release.d/nginx.conf.j2, then fab nginx.setup"
 
 
 def test_nginx_can_be_tested_stopped_started_and_reloaded(shop: Shop) -> None:

@@ -17,7 +17,7 @@ import requests
 import real
 from releaselib import slot
 from releaselib.check import look
-from releaselib.errors import CommandFailed
+from releaselib.errors import CommandFailed, ConfigError
 from releaselib.fleet import Fleet, Remote
 from releaselib.index import File, files, uv_wheel
 from releaselib.resolve import TOOLS, Target, pins, resolve
@@ -49,6 +49,18 @@ def stage(folder: Path, index: Index, **keys: Any) -> Stage:
 
 
 # --- what is sent to a host
+
+
+def test_a_prefix_is_refused_when_the_socket_of_supervisord_would_not_fit() -> None:
+    """unix(7): 107 bytes; supervisord binds it with a dot and its pid, of seven digits at most, behind."""
+    longest = "/" + "x" * (107 - len(".4194304") - len("/slots/a/run/supervisor.sock") - 1)
+    fits = real.stage(Path("/")).model_copy(update={"prefix": longest})
+    run_root = slot.values(fits, real.release("1.0"), "a", package="shop")["run_root"]
+    assert len(f"{run_root}/run/supervisor.sock.4194304") == 107
+    for prefix in (longest + "x", "/" + "ü" * 36):
+        with pytest.raises(ConfigError) as caught:
+            slot.values(fits.model_copy(update={"prefix": prefix}), real.release("1.0"), "a", package="shop")
+        assert caught.value.next_step == "set a prefix of 71 bytes or less"
 
 
 def test_a_template_can_use_what_a_slot_is() -> None:

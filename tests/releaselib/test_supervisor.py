@@ -78,7 +78,7 @@ def test_a_value_that_would_be_cut_is_refused(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         render(ONE.format(folder="/x"), {"value": value})
     assert caught.value.exit_code == 2
-    assert caught.value.what.startswith(f"conf/supervisord.conf.j2: the value {value!r} has a newline, ")
+    assert caught.value.what.startswith(f"release.d/supervisord.conf.j2: the value {value!r} has a newline, ")
     assert caught.value.next_step == "change the value; supervisord would read it as something else"
 
 
@@ -115,7 +115,7 @@ def test_a_template_that_cannot_be_rendered_is_told_with_the_names_there_are(
     with pytest.raises(ConfigError) as caught:
         render(template, {"port": 1, "bind": "x"})
     assert caught.value.exit_code == 2
-    assert caught.value.what.startswith("conf/supervisord.conf.j2: ")
+    assert caught.value.what.startswith("release.d/supervisord.conf.j2: ")
     assert words in str(caught.value)
     assert caught.value.next_step == "names that can be used: bind, port"
 
@@ -126,8 +126,8 @@ FLAVOURS = sorted(
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_the_template_of_every_flavour_is_accepted_by_supervisor(flavour: str, tmp_path: Path) -> None:
-    where = real.stage(tmp_path / "my shop", processes=3, port_base=9000)
+def test_the_template_of_every_flavour_is_accepted_by_supervisor(flavour: str, short: Path) -> None:
+    where = real.stage(short, processes=3, port_base=9000)
     folder = Path(where.prefix) / "slots/b"
     for name in ("run", "log"):
         (folder / name).mkdir(parents=True)

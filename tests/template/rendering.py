@@ -1,4 +1,4 @@
-"""Render the two files in conf/ as a release does, and let supervisor and nginx judge them."""
+"""Render the two files in release.d/ as a release does, and let supervisor and nginx judge them."""
 
 from __future__ import annotations
 

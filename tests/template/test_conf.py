@@ -25,7 +25,7 @@ from template.rendering import (
 )
 
 Baked = Callable[[str], Project]
-SUPERVISORD = "conf/supervisord.conf.j2"
+SUPERVISORD = "release.d/supervisord.conf.j2"
 
 
 def test_supervisor_reads_one_program_a_process(baked: Baked, tmp_path: Path, kind: str) -> None:
@@ -65,14 +65,14 @@ def test_the_command_of_an_older_project_is_taken_as_it_was_given(oven: Oven, tm
     "changes", [{}, {"listen": "18443 default_server", "server_name": "a.example b.example"}]
 )
 def test_nginx_takes_the_site(baked: Baked, tmp_path: Path, changes: dict[str, str]) -> None:
-    site = render(baked("flask").text("conf/nginx.conf.j2"), nginx_values(tmp_path, **changes))
+    site = render(baked("flask").text("release.d/nginx.conf.j2"), nginx_values(tmp_path, **changes))
     done = nginx_test(write_nginx(site, tmp_path))
     assert done.code == 0, done.output
     assert "[warn]" not in done.output
 
 
 def test_a_worker_has_no_site(baked: Baked) -> None:
-    assert "conf/nginx.conf.j2" not in baked("worker").files()
+    assert "release.d/nginx.conf.j2" not in baked("worker").files()
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def site(baked: Baked, tmp_path: Path) -> Iterator[str]:
     values = nginx_values(tmp_path, listen=f"0.0.0.0:{port}")
     upstream = (tmp_path / "upstream.conf").read_text()
     (tmp_path / "upstream.conf").write_text(upstream.replace("8800", str(app.server_port)))
-    file = write_nginx(render(baked("flask").text("conf/nginx.conf.j2"), values), tmp_path)
+    file = write_nginx(render(baked("flask").text("release.d/nginx.conf.j2"), values), tmp_path)
     command = [nginx_program(), "-c", str(file), "-g", "daemon off; master_process off;", "-e", "stderr"]
     with app, subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
         threading.Thread(target=app.serve_forever, daemon=True).start()

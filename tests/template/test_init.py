@@ -8,12 +8,12 @@ import pytest
 
 from template.baking import Done, Oven, commit_all, run
 
-RELEASE_FILES = {"fabfile.py", "release.toml", "conf/supervisord.conf.j2", "conf/nginx.conf.j2"}
+RELEASE_FILES = {"fabfile.py", "release.toml", "release.d/supervisord.conf.j2", "release.d/nginx.conf.j2"}
 OLD = {
     "setup.py": "from setuptools import setup\nsetup(name='old')\n",
     "README.md": "not ours\r\n",
     ".gitignore": "*.pyc\n",
-    "conf/nginx.conf.j2": "# my own\n",
+    "release.d/nginx.conf.j2": "# my own\n",
     "src/old/__init__.py": "",
     "tests/test_old.py": "def test_old(): pass\n",
     "docs/index.rst": "Old\n===\n",
@@ -59,7 +59,7 @@ def test_nothing_is_committed_and_the_command_for_it_is_said(quick: Oven, old: P
     done = add_release_files(quick, old)
     assert run("git", "rev-list", "--count", "HEAD", cwd=old, env=quick.env).output == "1\n"
     (line,) = (line for line in done.output.splitlines() if "git add" in line)
-    assert all(name in line for name in ("fabfile.py", "release.toml", "conf/supervisord.conf.j2"))
+    assert all(name in line for name in ("fabfile.py", "release.toml", "release.d/supervisord.conf.j2"))
 
 
 def test_no_empty_folder_is_left(quick: Oven, old: Path) -> None:

@@ -158,7 +158,7 @@ def test_the_files_to_upload_are_whole(built: Baked, kind: str) -> None:
 
 
 def test_nginx_linters_accept_the_site(baked: Baked, tmp_path: Path) -> None:
-    site = render(baked("flask").text("conf/nginx.conf.j2"), nginx_values(tmp_path))
+    site = render(baked("flask").text("release.d/nginx.conf.j2"), nginx_values(tmp_path))
     file = write_nginx(site, tmp_path)
     parsed = json.loads(judge("crossplane", "parse", file, cwd=tmp_path).output)
     assert parsed["status"] == "ok"

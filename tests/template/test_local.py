@@ -43,6 +43,12 @@ def processes(folder: Path) -> list[str]:
 
 
 @pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name is short enough for a unix socket in it."""
+    return tmp_path_factory.mktemp("x")
+
+
+@pytest.fixture
 def ended() -> Iterator[list[Project]]:
     """Projects of which nothing runs at the end of the test, however it went."""
     projects: list[Project] = []
@@ -60,11 +66,11 @@ def seen(report: dict[str, Any], key: str) -> str:
 
 @pytest.mark.parametrize("flavour", KITCHENS)
 def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
-    quick: Oven, tmp_path: Path, ended: list[Project], flavour: str
+    quick: Oven, short: Path, ended: list[Project], flavour: str
 ) -> None:
     port = str(real.free_port(100))
     project = quick.bake(
-        tmp_path, flavour=flavour, port_base=port, **{**ANSWERS, **KITCHENS[flavour], "forge": "none"}
+        short, flavour=flavour, port_base=port, **{**ANSWERS, **KITCHENS[flavour], "forge": "none"}
     )
     ended.append(project)
     first = fab(project, "release")
@@ -83,10 +89,22 @@ def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
     assert project.git("status", "--porcelain") == ""
 
 
-def test_a_project_that_was_there_before_is_released_on_its_own_machine(
-    quick: Oven, tmp_path: Path, ended: list[Project]
+def test_a_path_that_is_too_long_for_supervisord_is_refused_before_anything_is_done(
+    quick: Oven, short: Path, ended: list[Project]
 ) -> None:
-    project = Project(tmp_path / "older", quick.env)
+    project = quick.bake(short / ("long" * 20), flavour="flask", forge="none")
+    ended.append(project)
+    done = project.run(FAB, "release", check=False)
+    assert done.code == 2
+    assert "can make no socket in so long a path" in done.output
+    assert "set a prefix of 71 bytes or less" in done.output
+    assert project.git("tag") == ""
+
+
+def test_a_project_that_was_there_before_is_released_on_its_own_machine(
+    quick: Oven, short: Path, ended: list[Project]
+) -> None:
+    project = Project(short / "older", quick.env)
     (project.folder / "older").mkdir(parents=True)
     (project.folder / "older/__init__.py").write_text(APP)
     (project.folder / "pyproject.toml").write_text(PYPROJECT)

@@ -48,7 +48,8 @@ def test_its_files_stay_as_they_were_and_it_can_be_built(quick: Oven, tmp_path: 
     assert done.code == 0, done.output
     after = digests(project.folder)
     assert {file: after[file] for file in before} == before
-    added = {"fabfile.py", "release.toml", "conf/supervisord.conf.j2", "conf/nginx.conf.j2", ".cruft.json"}
+    templates = {f"release.d/{name}.conf.j2" for name in ("supervisord", "nginx")}
+    added = {"fabfile.py", "release.toml", ".cruft.json"} | templates
     assert set(after) - set(before) == added | ({".gitignore"} - set(before))
     commit_all(project.folder, "Release files")
     fab = Path(sys.executable).with_name("fab")

@@ -167,10 +167,12 @@ def test_a_change_that_does_not_fit_is_named_and_left_beside_the_own_one(
     add_and_commit(project.folder)
     done = project.run(FAB, "template.update", check=False)
     assert done.code == 5
-    assert "some changes did not fit" in done.output
-    assert "README.md.rej" in done.output
-    assert "## How we release it" in project.text("README.md")
-    assert "Another text." in project.text("README.md.rej")
+    assert "do not fit together\n    README.md\n" in done.output
+    merged = project.text("README.md")
+    assert "<<<<<<<" in merged
+    assert "## How we release it" in merged
+    assert "Another text." in merged
+    assert project.text("NEWS.md") == "# News of my-service\n"
 
 
 def test_without_knowing_the_template_nothing_is_updated(quick: Oven, template: Path, tmp_path: Path) -> None:

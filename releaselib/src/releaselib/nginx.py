@@ -20,7 +20,7 @@ from releaselib.hosts import Host
 from releaselib.settings import Stage
 from releaselib.view import UNSET
 
-TEMPLATE = "conf/nginx.conf.j2"
+TEMPLATE = "release.d/nginx.conf.j2"
 WHY = {
     69: "nginx or Python is not installed",
     70: "the configuration cannot be written",

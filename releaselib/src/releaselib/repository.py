@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from uv import find_uv_bin
 
@@ -102,11 +101,12 @@ def update_template(project: Project) -> str:
         what="template.update: cruft failed; nothing is committed",
         next_step="git status shows what it did; git checkout . takes it back",
     )
-    rejected = sorted(str(path.relative_to(project.root)) for path in Path(project.root).rglob("*.rej"))
-    if rejected:
+    rejected = sorted(str(path.relative_to(project.root)) for path in project.root.rglob("*.rej"))
+    left = [*source.conflicts(project.root), *rejected]
+    if left:
         raise CommandFailed(
-            "template.update: some changes did not fit",
-            cause="\n".join(rejected),
-            next_step="apply what these files say by hand, remove them, then git commit",
+            "template.update: some changes of the template and of this project do not fit together",
+            cause="\n".join(left),
+            next_step="mend these files by hand (look for <<<<<<<; remove a .rej), git add them, git commit",
         )
     return done.words

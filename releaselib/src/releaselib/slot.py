@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from releaselib import output, shell
+from releaselib.errors import ConfigError
 from releaselib.fleet import Remote, call
 from releaselib.index import File
 from releaselib.settings import Stage
@@ -20,12 +22,20 @@ WHY = {
     74: "not every process became healthy",
     75: "another release is at work on this host",
 }
+SOCKET = "run/supervisor.sock"
+LONGEST = 99
+"""Bytes of that socket's path: 107 fit (unix(7)), and supervisord puts its pid behind it for a moment."""
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
 
 
 def values(stage: Stage, release: Release, slot: str, *, package: str) -> dict[str, Any]:
-    """What the project's supervisord template can use. Pure."""
+    """What the project's supervisord template can use. Pure. Raises ConfigError for too long a prefix."""
     folder = f"{stage.prefix}/slots/{slot}"
+    if len(os.fsencode(f"{folder}/{SOCKET}")) > LONGEST:
+        raise ConfigError(
+            f"stages.{stage.name}.prefix: supervisord can make no socket in so long a path: {stage.prefix}",
+            next_step=f"set a prefix of {LONGEST - len(f'/slots/{slot}/{SOCKET}')} bytes or less",
+        )
     return {
         "project": release.project,
         "package": package,
@@ -64,7 +74,7 @@ def health(
         "version": version if settings.health_version else "",
         "timeout": settings.health_timeout if timeout is None else timeout,
         "dead": ["sh", "-c", f"{control} | grep -q FATAL"] if watch else [],
-        "wake": f"{folder}/run/supervisor.sock" if watch else "",
+        "wake": f"{folder}/{SOCKET}" if watch else "",
     }
 
 

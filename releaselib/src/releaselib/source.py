@@ -126,10 +126,25 @@ def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | 
             next_step="release another version",
         )
     if version not in existing:
-        repo.create_tag(version, ref=commit, message=f"Release {version}")
+        _make_tag(repo, version, commit)
     if "origin" not in [remote.name for remote in repo.remotes]:
         return f"tag {version} made; there is no remote origin to push it to"
     return _push(repo, version, credentials or {})
+
+
+def _make_tag(repo: git.Repo, version: str, commit: str) -> None:
+    import git
+
+    who = git.Actor.committer(repo.config_reader())  # user and machine where git knows nobody, as in CI
+    repo.git.update_environment(GIT_COMMITTER_NAME=who.name, GIT_COMMITTER_EMAIL=who.email)
+    try:
+        repo.create_tag(version, ref=commit, message=f"Release {version}")
+    except git.GitCommandError as error:
+        raise CommandFailed(
+            f"{version} is on the index, but the tag cannot be made",
+            cause=str(error.stderr),
+            next_step=f"git tag -m 'Release {version}' {version} {commit[:12]}, then the same command again",
+        ) from None
 
 
 def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:
@@ -146,6 +161,11 @@ def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:
             next_step=f"git push origin refs/tags/{version}",
         ) from None
     return f"tag {version} pushed to origin"
+
+
+def conflicts(root: Path) -> list[str]:
+    """The files of a merge or a patch that nobody has resolved yet."""
+    return str(_open(root).git.diff("--name-only", "--diff-filter=U")).splitlines()
 
 
 def files_at(root: Path, commit: str, names: tuple[str, ...], target: Path) -> None:

@@ -9,7 +9,7 @@ import jinja2
 
 from releaselib.errors import ConfigError
 
-TEMPLATE = "conf/supervisord.conf.j2"
+TEMPLATE = "release.d/supervisord.conf.j2"
 
 
 def escaped(value: Any) -> Any:
