@@ -63,8 +63,8 @@ def app_of(table: dict[str, Any]) -> App:
 
 def proxy_of(table: dict[str, Any]) -> Proxy:
     """Facts of a proxy -> a value; nginx speaks "SLOT VERSION". Pure."""
-    slot, _, version = "" if table["serving"] == UNSET else table["serving"], "", ""
-    slot, _, version = slot.partition(" ")
+    serving = "" if table["serving"] == UNSET else table["serving"]
+    slot, _, version = serving.partition(" ")
     file = table["file"].removeprefix("# ").partition(" ")[0].replace(UNSET, "")
     return Proxy(slot, version, table["site"], table["draining"], file)
 

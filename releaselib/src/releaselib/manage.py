@@ -15,7 +15,7 @@ from releaselib.fleet import Remote, Result
 from releaselib.hosts import select
 from releaselib.output import say
 from releaselib.view import UNSET
-from releaselib.work import Work, at_work
+from releaselib.work import Work, at_work, template
 
 
 def validate(project: Project, stage: str, *, slot: str = "", hosts: str = "") -> str:
@@ -134,10 +134,7 @@ def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "")
 
 
 def _set_up(remote: Remote, work: Work) -> str:
-    path = work.project.root / nginx.TEMPLATE
-    if not path.exists():
-        raise ConfigError(f"{path} is missing", next_step="bring it back from git")
-    text = nginx.site(path.read_text("utf-8"), work.stage, work.project.name)
+    text = nginx.site(template(work.project, nginx.TEMPLATE), work.stage, work.project.name)
     nginx.setup(remote, work.stage, work.project.name, text, check.site(work.stage, work.project.name))
     return "set up"
 

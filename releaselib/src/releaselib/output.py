@@ -12,8 +12,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 _quiet = False
 
 
@@ -42,7 +40,7 @@ def as_json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    if isinstance(value, BaseModel):
+    if hasattr(value, "model_dump"):  # of pydantic, which costs too much to import it for this
         return value.model_dump()
     if isinstance(value, (set, frozenset)):
         return sorted(value)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from releaselib import index, nginx, plan, repository, resolve, slot, source, supervisor, version, wheels
 from releaselib import journal as journal_
 from releaselib.check import require_agreement
-from releaselib.config import Project
-from releaselib.errors import ConfigError, Refused
+from releaselib.errors import Refused
 from releaselib.health import Samples
 from releaselib.hosts import Host, select
 from releaselib.lock import Journal
@@ -19,7 +18,7 @@ from releaselib.output import say
 from releaselib.plan import Plan
 from releaselib.source import Source
 from releaselib.view import Release
-from releaselib.work import Work, check, now, who
+from releaselib.work import Work, check, now, template, who
 
 
 @dataclass(frozen=True)
@@ -91,19 +90,10 @@ def planned(
 def rendered(work: Work, this: Release, to: str) -> dict[str, str]:
     """The project's templates with the values of this release. Raises ConfigError."""
     values = slot.values(work.stage, this, to, package=this.project.replace("-", "_"))
-    files = {"supervisord.conf": supervisor.render(_template(work.project, supervisor.TEMPLATE), values)}
+    files = {"supervisord.conf": supervisor.render(template(work.project, supervisor.TEMPLATE), values)}
     if work.stage.proxy:
-        files["site.conf"] = nginx.site(
-            _template(work.project, nginx.TEMPLATE), work.stage, work.project.name
-        )
+        files["site.conf"] = nginx.site(template(work.project, nginx.TEMPLATE), work.stage, work.project.name)
     return files
-
-
-def _template(project: Project, name: str) -> str:
-    path = project.root / name
-    if not path.exists():
-        raise ConfigError(f"{path} is missing", next_step="bring it back from git, or from the template")
-    return path.read_text("utf-8")
 
 
 def published(work: Work, asked: str) -> str:

@@ -16,7 +16,7 @@ from releaselib import check as check_
 from releaselib import fleet as fleet_
 from releaselib import hooks, index, journal, lock, pypiserver
 from releaselib.config import Project
-from releaselib.errors import HostsFailed, Refused, ReleaseError, several
+from releaselib.errors import ConfigError, HostsFailed, Refused, ReleaseError, several
 from releaselib.fleet import Fleet, Result
 from releaselib.hosts import Host
 from releaselib.lock import Journal
@@ -77,6 +77,14 @@ def at_work(project: Project, stage: str, *, start: bool = True) -> Iterator[Wor
             raise
         finally:
             work.clock.phase("")
+
+
+def template(project: Project, name: str) -> str:
+    """A template that the project brings along. Raises ConfigError when it is gone."""
+    path = project.root / name
+    if not path.exists():
+        raise ConfigError(f"{path} is missing", next_step="bring it back from git, or from the template")
+    return path.read_text("utf-8")
 
 
 def check(work: Work, look: Callable[[], T] | None = None) -> T | None:
