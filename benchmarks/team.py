@@ -21,11 +21,12 @@ from releaselib.settings import Stage
 STAGE = "test"
 ALONE = """
 export PYTHONPYCACHEPREFIX={prefix}/cache/bytecode
+pids=
 {commands}
 for port in {ports}; do
     until curl -fs http://127.0.0.1:$port{health} >/dev/null; do sleep 0.05; done
 done
-kill $(jobs -p)
+kill $pids
 wait
 """
 
@@ -82,7 +83,7 @@ class Team:
         self.app[0].run(
             ALONE.format(
                 prefix=stage.prefix,
-                commands="\n".join(f"{command} &" for command in commands),
+                commands="\n".join(f'{command} & pids="$pids $!"' for command in commands),
                 ports=" ".join(map(str, ports)),
                 health=stage.settings.health,
             )
