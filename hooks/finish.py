@@ -68,7 +68,7 @@ def lock() -> None:
     uv = shutil.which("uv")
     # uv asks the project for its metadata, and that for a version, which git cannot give yet.
     version = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0.0.0"}
-    command = ("lock", "--quiet", "--python", sys.executable)
+    command = ("lock", "--quiet")
     cause = run(uv, *command, variables=version) if uv else "uv is not installed"
     for leftover in Path("src").glob("*.egg-info"):
         shutil.rmtree(leftover)

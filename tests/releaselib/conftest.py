@@ -61,6 +61,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     real.wheel(packages, "shelf-lib", "1.0")
     real.wheel(packages, "shelf-lib", "1.1")
     real.wheel(packages, "shelf-app", "1.0", requires=["shelf-lib>=1"])
+    old = real.wheel(packages, "shelf-abi", "1.0")
+    old.rename(packages / "shelf_abi-1.0-cp38-cp38-manylinux2014_x86_64.whl")
     real.wheel(packages, "shelf-broken", "1.0", requires=["nowhere-to-be-found>=2", "lost-too"])
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(packages), *TOOLS)
     shell.run(pip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from uv import find_uv_bin
 import real
 from releaselib.errors import CommandFailed, IndexFailed
 from releaselib.index import files
-from releaselib.mirror import command, locked, needed, sync
+from releaselib.mirror import OWN, command, locked, needed, sync
+from releaselib.resolve import Target, resolve
 from releaselib.settings import Index
+from releaselib.wheels import bring
 
 NEEDED: dict[str, tuple[list[str], list[str], list[str]]] = {
     "its requirements": (["tornado>=6", "jinja2"], [], ["tornado>=6", "jinja2"]),
@@ -38,6 +41,20 @@ def test_what_a_wheel_needs_is_read_from_its_metadata(
     tmp_path: Path, requires: list[str], extra: list[str], found: list[str]
 ) -> None:
     assert needed(real.wheel(tmp_path, "my-shop", "1.0", requires=requires), extra) == found
+
+
+def test_what_a_wheel_needs_is_read_for_the_hosts(tmp_path: Path) -> None:
+    wheel = real.wheel(
+        tmp_path,
+        "my-shop",
+        "1.0",
+        requires=[
+            "old; python_version < '3.9'",
+            "new; python_version >= '3.9'",
+            "small; platform_machine == 'riscv64' and sys_platform == 'linux'",
+        ],
+    )
+    assert needed(wheel, (), Target("3.8", "riscv64").markers) == ["old", "small"]
 
 
 def test_a_lock_gives_the_pins_without_the_project_itself(tmp_path: Path) -> None:
@@ -70,9 +87,6 @@ def test_a_lock_that_cannot_be_read_is_told_in_the_words_of_uv(tmp_path: Path) -
     assert caught.value.next_step == "uv lock"
 
 
-OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
 @pytest.mark.parametrize("python", ["", OWN])
 def test_for_this_python_what_has_no_wheel_is_built_here(python: str) -> None:
     argv = command(["tornado"], Path("/out"), python=python, constraints=Path("/lock"))
@@ -85,6 +99,14 @@ def test_for_another_python_only_ready_made_wheels_are_fetched() -> None:
     assert argv[:4] == (sys.executable, "-m", "pip", "download")
     assert argv[argv.index("--python-version") + 1] == "3.99"
     assert argv[argv.index("--only-binary") + 1] == ":all:"
+
+
+def test_for_another_machine_the_tags_of_its_wheels_are_said() -> None:
+    argv = command(["tornado"], Path("/out"), python=OWN, machine="riscv64", constraints=Path("/lock"))
+    assert argv[:4] == (sys.executable, "-m", "pip", "download")
+    assert "--platform=manylinux_2_28_riscv64" in argv
+    same = command(["tornado"], Path("/out"), machine=platform.machine(), constraints=Path("/lock"))
+    assert not [word for word in same if word.startswith("--platform")]
 
 
 @pytest.fixture
@@ -111,10 +133,31 @@ def test_packages_come_to_the_index_with_all_they_need_and_only_once(shelf: Inde
     assert sync(shelf, ["mirrored"], constraints=lock) == []
 
 
+def test_what_only_the_hosts_python_needs_is_brought_too(shelf: Index, world: Path) -> None:
+    """pip asks the markers of its own Python, whatever Python the wheels are for."""
+    real.wheel(world, "for-all", "1.0", requires=["for-old; python_version < '3.9'"])
+    real.wheel(world, "for-old", "1.0", requires=["for-older; python_version < '3.9'"])
+    real.wheel(world, "for-older", "1.0")
+    hosts = Target("3.8", platform.machine())
+    assert [name.split("-")[0] for name in bring(shelf, ["for-all"], hosts)] == [
+        "for_all",
+        "for_old",
+        "for_older",
+    ]
+    assert "for-older==1.0" in resolve(["for-all"], shelf, hosts)
+    assert bring(shelf, ["for-all"], hosts) == []
+
+
+def test_what_is_not_to_be_had_ends_in_the_words_of_pip(shelf: Index, world: Path) -> None:
+    real.wheel(world, "in-vain", "1.0", requires=["gone-for-good; python_version < '3.9'"])
+    with pytest.raises(IndexFailed, match=r"cannot fetch gone-for-good for Python 3\.8"):
+        bring(shelf, ["in-vain"], Target("3.8", platform.machine()))
+
+
 def test_a_package_that_is_nowhere_is_told_in_the_words_of_pip(shelf: Index, world: Path) -> None:
     with pytest.raises(IndexFailed) as caught:
         sync(shelf, ["nowhere-to-be-found"])
     assert caught.value.exit_code == 7
-    assert caught.value.what == "index.sync: cannot fetch nowhere-to-be-found"
+    assert caught.value.what == f"index.sync: cannot fetch nowhere-to-be-found for Python {OWN}"
     assert "No matching distribution found for nowhere-to-be-found" in caught.value.cause
     assert caught.value.next_step.endswith("pip config list")

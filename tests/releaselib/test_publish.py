@@ -82,7 +82,7 @@ class Halving:
                         content = part.get_payload(decode=True)
                         assert isinstance(content, bytes)
                         index.files[name] = content[: len(content) // 2]
-                index.told |= any("sesame" in words for words in command_lines())
+                index.told |= any("sesame-for-the-halving-one" in words for words in command_lines())
                 self.answer(b"")
 
             def do_GET(self) -> None:
@@ -123,7 +123,7 @@ def command_lines() -> Iterator[str]:
 
 @pytest.fixture
 def halving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Halving]:
-    monkeypatch.setenv(PASSWORD, "sesame")
+    monkeypatch.setenv(PASSWORD, "sesame-for-the-halving-one")
     made = Halving()
     yield made
     made.server.shutdown()

@@ -81,6 +81,19 @@ LACKING = {
         " --packages nowhere-to-be-found",
     ),
     "a version": (["shelf-lib==9"], "", "the index has no version of shelf-lib that will do", ""),
+    "what only some Pythons need": (
+        ["shelf-lib", "gone; python_version > '3'"],
+        "",
+        "the index has no version of gone that will do",
+        "",
+    ),
+    "wheels for those Pythons": (["shelf-abi"], "", "the index has no version of shelf-abi that will do", ""),
+    "such wheels of the one in the lock": (
+        ["shelf-abi"],
+        "shelf-abi==1.0\n",
+        "the index has no version of shelf-abi that will do",
+        "",
+    ),
     "a newer one": (["shelf-lib>=2"], "", "the index has no version of shelf-lib that will do", ""),
     "one between": (["shelf-lib>1,<1.1"], "", "the index has no version of shelf-lib that will do", ""),
     "the one of the lock": (

@@ -27,7 +27,7 @@ def test_no_jinja_and_no_empty_folder_is_left(baked: Baked, kind: str) -> None:
     for name in project.files() - rendered_later - workflows:
         assert "{{" not in project.text(name), name
         assert "{%" not in project.text(name), name
-    for folder in project.folder.rglob("*/"):
+    for folder in (path for path in project.folder.rglob("*") if path.is_dir()):
         assert ".git" in folder.parts or any(folder.iterdir()), folder
 
 

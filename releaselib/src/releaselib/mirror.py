@@ -6,11 +6,13 @@ so that hosts need no compiler.
 
 from __future__ import annotations
 
+import platform
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.metadata import parse_email
 from packaging.requirements import Requirement
@@ -21,6 +23,10 @@ from releaselib import index as index_
 from releaselib import shell
 from releaselib.errors import IndexFailed
 from releaselib.settings import Index
+
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+MANYLINUX = ("linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 29)))
+"""Linux hosts that are up to date (PEP 600; glibc of RHEL 8 and Debian 10), as uv takes them, too."""
 
 
 def locked(folder: Path) -> str:
@@ -43,10 +49,13 @@ def locked(folder: Path) -> str:
     return shell.run(argv, what="uv.lock cannot be read", next_step="uv lock").stdout
 
 
-def needed(wheel: Path, extra: Sequence[str] = ()) -> list[str]:
+def needed(
+    wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """What a built wheel requires (core metadata, Requires-Dist), and the ``extra`` requirements.
 
     An extra requirement on the project itself, like ``shop[redis]``, gives what that extra needs.
+    ``markers`` are those of the hosts (PEP 508) where they differ from this machine's.
     """
     with zipfile.ZipFile(wheel) as archive:
         name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
@@ -55,47 +64,47 @@ def needed(wheel: Path, extra: Sequence[str] = ()) -> list[str]:
     own = [r for r in wanted if canonicalize_name(r.name) == canonicalize_name(meta["name"])]
     extras = ["", *sorted(e for r in own for e in r.extras)]
     needs = [Requirement(text) for text in meta.get("requires_dist", [])]
-    chosen = [r for r in needs if not r.marker or any(r.marker.evaluate({"extra": e}) for e in extras)]
+    chosen = [
+        r for r in needs if not r.marker or any(r.marker.evaluate({**markers, "extra": e}) for e in extras)
+    ]
     for requirement in chosen:
         requirement.marker = None
     return [str(r) for r in (*chosen, *(r for r in wanted if r not in own))]
 
 
 def command(
-    requirements: Sequence[str], out: Path, *, python: str = "", constraints: Path
+    requirements: Sequence[str], out: Path, *, python: str = "", machine: str = "", constraints: Path
 ) -> tuple[str, ...]:
-    """The command that collects wheels into ``out``; for another Python only ready-made ones."""
+    """The command that collects wheels into ``out``; for other hosts than this machine only ready-made ones.
+
+    pip asks its own Python whether a dependency is needed (environment markers), also for another one.
+    """
     pip = (sys.executable, "-m", "pip")
     options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraints))
-    if python and python != f"{sys.version_info.major}.{sys.version_info.minor}":
-        return (
-            *pip,
-            "download",
-            *options,
-            "--python-version",
-            python,
-            "--only-binary",
-            ":all:",
-            "--dest",
-            str(out),
-            *requirements,
-        )
+    other = platform.system() != "Linux" or machine not in ("", platform.machine())
+    tags = tuple(f"--platform={one}_{machine or platform.machine()}" for one in MANYLINUX) if other else ()
+    if tags or python not in ("", OWN):
+        chosen = ("--python-version", python or OWN, *tags, "--only-binary", ":all:")
+        return (*pip, "download", *options, *chosen, "--dest", str(out), *requirements)
     return (*pip, "wheel", *options, "--wheel-dir", str(out), *requirements)
 
 
-def sync(index: Index, requirements: Sequence[str], *, python: str = "", constraints: str = "") -> list[str]:
+def sync(
+    index: Index, requirements: Sequence[str], *, python: str = "", machine: str = "", constraints: str = ""
+) -> list[str]:
     """Bring the requirements and all they need to the index; returns the uploaded file names.
 
-    Raises IndexFailed when a package cannot be fetched or uploaded.
+    ``python`` (like 3.12) and ``machine`` (like x86_64) are those of the hosts, without them this
+    machine's. Raises IndexFailed when a package cannot be fetched or uploaded.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, lock = Path(folder) / "wheels", Path(folder) / "lock.txt"
         out.mkdir()
         lock.write_text(constraints, "utf-8")
         shell.run(
-            command(requirements, out, python=python, constraints=lock),
+            command(requirements, out, python=python, machine=machine, constraints=lock),
             error=IndexFailed,
-            what=f"index.sync: cannot fetch {', '.join(requirements)}",
+            what=f"index.sync: cannot fetch {', '.join(requirements)} for Python {python or OWN}",
             next_step="check the names and this machine's pip configuration: pip config list",
         )
         new = [path for path in sorted(out.iterdir()) if not _held(index, path)]

@@ -106,7 +106,7 @@ def serve(context, folder="index", host="127.0.0.1", port=8080, username="releas
 @task(
     "index",
     packages="these instead of the project's dependencies: django==5.2,tornado",
-    python="the Python of the hosts, like 3.12, where it differs from this one",
+    python="the Python to bring wheels for, like 3.12 (default: that of the stage's hosts)",
 )
 def sync(context, stage="", packages="", python=""):  # type: ignore[no-untyped-def]
     """Bring the project's dependencies, or packages, to the team's index as wheels.

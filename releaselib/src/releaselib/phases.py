@@ -27,8 +27,7 @@ def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
     work.clock.phase("stage")
     if any(seen.draining for seen in work.view.proxy.values()):
         drain(work, plan)  # requests from before the last switch may still be in the idle slot
-    machine = next(iter(work.view.app.values())).machine
-    uv = index.uv_wheel(index.files(work.stage.index, "uv"), machine)
+    uv = index.uv_wheel(index.files(work.stage.index, "uv"), work.view.any_app.machine)
     release = dataclasses.replace(plan.release, wheels=resolve.pins(pins.release))
     content = slot.files(
         work.stage,

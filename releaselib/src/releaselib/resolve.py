@@ -31,6 +31,7 @@ CLOSED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
 UNFIT = re.compile(
     r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)"
 )
+WHEELLESS = re.compile(r"\b([A-Za-z0-9._-]+)==\S+ has no wheels")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class Target:
 
     python: str
     machine: str
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """What environment markers (PEP 508) are on such a host, where it may differ from this machine."""
+        return {
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "platform_machine": self.machine,
+            "platform_system": "Linux",
+            "sys_platform": "linux",
+            "os_name": "posix",
+        }
 
 
 def command(
@@ -92,6 +105,27 @@ def resolve(
     ``constraints`` are the lines of the project's lock; ``links`` is a folder with wheels that are
     not on the index yet. Raises Refused that names what the index lacks, IndexFailed when it is silent.
     """
+    done = _ask(requirements, index, target, constraints, links)
+    if done.code:
+        raise _refusal(done, index)
+    return done.stdout
+
+
+def lacking(requirements: Sequence[str], index: Index, target: Target, constraints: str = "") -> list[str]:
+    """Packages of which the index has none that will do, as far as a resolution came."""
+    done = _ask(requirements, index, target, constraints, None)
+    return _named(done, MISSING, UNFIT, WHEELLESS) if done.code else []
+
+
+def _named(output: Output, *patterns: re.Pattern[str]) -> list[str]:
+    """The packages of which uv says one of these; with its marker one reads like ``name{marker}``."""
+    words = re.sub(r"\{[^}]*\}", "", " ".join(output.stderr.split()))
+    return sorted({name for pattern in patterns for name in pattern.findall(words)})
+
+
+def _ask(
+    requirements: Sequence[str], index: Index, target: Target, constraints: str, links: Path | None
+) -> Output:
     with tempfile.TemporaryDirectory() as folder:
         wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
         wanted.write_text("\n".join(requirements) + "\n", "utf-8")
@@ -100,14 +134,12 @@ def resolve(
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
         env = shell.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never"}
         done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise _refusal(Output(done.returncode, done.stdout, done.stderr), index)
-    return done.stdout
+    return Output(done.returncode, done.stdout, done.stderr)
 
 
 def _refusal(output: Output, index: Index) -> ReleaseError:
     words = " ".join(output.stderr.split())
-    lacking, unfit = sorted(set(MISSING.findall(words))), sorted(set(UNFIT.findall(words)))
+    missing, unfit = _named(output, MISSING), _named(output, UNFIT, WHEELLESS)
     what = "the dependencies cannot be resolved"
     if "Failed to fetch" in words:
         return IndexFailed(
@@ -121,14 +153,14 @@ def _refusal(output: Output, index: Index) -> ReleaseError:
             cause=output.words,
             next_step="open it for reading: hosts read it without one",
         )
-    if lacking:
-        what = f"the index lacks {', '.join(lacking)}"
+    if missing:
+        what = f"the index lacks {', '.join(missing)}"
     elif unfit:
         what = f"the index has no version of {', '.join(unfit)} that will do"
     return Refused(
         f"resolve: {what} ({index.url})",
         cause=output.words,
-        next_step="fab index.sync" + (f" --packages {','.join(lacking)}" if lacking else ""),
+        next_step="fab index.sync" + (f" --packages {','.join(missing)}" if missing else ""),
     )
 
 

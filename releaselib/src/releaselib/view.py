@@ -86,6 +86,11 @@ class View:
     locked: bool = False
 
     @property
+    def any_app(self) -> App:
+        """One of the app hosts that were seen."""
+        return next(iter(self.app.values()))
+
+    @property
     def live(self) -> str:
         """The live slot; the empty text before the first switch and while the proxies disagree.
 

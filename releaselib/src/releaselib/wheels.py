@@ -1,15 +1,16 @@
-"""From a commit to wheels on the index, and to the pins that hosts install; works on no host."""
+"""From a commit to wheels on the index, and to the pins that hosts install; changes no host."""
 
 from __future__ import annotations
 
 import datetime
+import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from releaselib import build as build_
-from releaselib import hooks, index, mirror, pypiserver, repository, resolve, source, version
+from releaselib import check, hooks, index, mirror, pypiserver, repository, resolve, source, version
 from releaselib import publish as publish_
 from releaselib.build import Built
 from releaselib.config import Project
@@ -17,10 +18,11 @@ from releaselib.errors import Refused
 from releaselib.index import File
 from releaselib.output import say
 from releaselib.plan import Plan
-from releaselib.resolve import Pinned
+from releaselib.resolve import Pinned, Target
 from releaselib.settings import Index
 from releaselib.source import Source
-from releaselib.work import Work, started
+from releaselib.view import App
+from releaselib.work import Work, at_work, started
 
 
 def held(where: Index, name: str) -> list[File]:
@@ -87,19 +89,20 @@ def pinned(work: Work, version: str, constraints: str, links: Path | None = None
     stage = work.stage
     try:
         return _resolved(work, version, constraints, links)
-    except Refused:
+    except Refused as error:
         if not (stage.index.folder and links):
+            error.next_step += f" --stage {stage.name}"
             raise
         say("fetching what the project's own index lacks")
         wheel = next(path for path in links.iterdir() if path.suffix == ".whl")
-        wanted = mirror.needed(wheel, stage.settings.requires)
-        mirror.sync(stage.index, [*wanted, *resolve.TOOLS, "uv"], constraints=constraints)
+        target = target_of(work.view.any_app)
+        wanted = [*mirror.needed(wheel, stage.settings.requires, target.markers), *resolve.TOOLS, "uv"]
+        bring(stage.index, wanted, target, constraints)
         return _resolved(work, version, constraints, links)
 
 
 def _resolved(work: Work, version: str, constraints: str, links: Path | None) -> Pinned:
-    seen = next(iter(work.view.app.values()))  # the hosts were checked to be alike
-    kind = resolve.Target(".".join(seen.python.split(".")[:2]), seen.machine)
+    kind = target_of(work.view.any_app)  # the hosts were checked to be alike
     wanted = [f"{work.project.name}=={version}", *work.stage.settings.requires]
     return Pinned(
         resolve.resolve(wanted, work.stage.index, kind, constraints=constraints, links=links),
@@ -107,15 +110,24 @@ def _resolved(work: Work, version: str, constraints: str, links: Path | None) ->
     )
 
 
+def target_of(seen: App) -> Target:
+    """What wheels must be for on a host. Pure."""
+    return Target(".".join(seen.python.split(".")[:2]), seen.machine)
+
+
 def index_of(project: Project, stage: str, *, start: bool = False) -> Index:
     """The index of a stage; without one that of stage local, else the project's own [index].
 
     With ``start`` it is running afterwards, if it is a stage's own.
     """
-    name = stage or ("local" if "local" in project.stages else "")
+    name = _stage(project, stage)
     if not name:
         return project.index
     return (started(project.stage(name)) if start else project.stage(name)).index
+
+
+def _stage(project: Project, name: str) -> str:
+    return name or ("local" if "local" in project.stages else "")
 
 
 def versions(project: Project, stage: str) -> list[str]:
@@ -171,18 +183,42 @@ def tag(project: Project, version: str, commit: str) -> str:
 
 
 def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
-    """Bring packages, or all that the project and its hosts need, to the stage's index."""
-    where = index_of(project, stage, start=True)
+    """Bring packages, or all that the project and its hosts need, to the stage's index.
+
+    The wheels are those for ``python``, or for what the hosts of the stage are, or for this machine.
+    """
+    where, stage = index_of(project, stage, start=True), _stage(project, stage)
+    target = Target(python, platform.machine()) if python else _asked(project, stage) if stage else None
     if packages:
-        return mirror.sync(where, packages.split(","), python=python)
+        return bring(where, packages.split(","), target)
     with tempfile.TemporaryDirectory() as folder:
         found = source.look(project.root, "HEAD")
         built = clean_build(project, found, project.static_version or "0", Path(folder))
         wheel = next(path for path in built.paths if path.suffix == ".whl")
         extra = project.stage(stage).settings.requires if stage else ()
-        return mirror.sync(
-            where,
-            [*mirror.needed(wheel, extra), *resolve.TOOLS, "uv"],
-            python=python,
-            constraints=lock_at(project, found.commit),
-        )
+        wanted = [*mirror.needed(wheel, extra, target.markers if target else {}), *resolve.TOOLS, "uv"]
+        return bring(where, wanted, target, lock_at(project, found.commit))
+
+
+def _asked(project: Project, stage: str) -> Target:
+    """What the app hosts are: some are asked, the first one that answers counts. Raises CommandFailed."""
+    with at_work(project, stage, start=False) as work:
+        some = work.stage.app[:3]
+        results = work.fleet.each(some, lambda r: check.facts(r, work.stage, project.name, "app"))
+        answered = [one for one in results if not one.error] or results
+        return target_of(check.app_of(answered[0].get()))
+
+
+def bring(where: Index, wanted: Sequence[str], target: Target | None, constraints: str = "") -> list[str]:
+    """Bring requirements and all they need to the index; returns the uploaded file names.
+
+    What pip did not take for needed by another Python than its own is found by resolving for that.
+    """
+    words = {"python": target.python, "machine": target.machine} if target else {}
+    new = mirror.sync(where, wanted, constraints=constraints, **words)
+    while target and (left := resolve.lacking(wanted, where, target, constraints)):
+        more = mirror.sync(where, left, constraints=constraints, **words)
+        if not more:  # what is left is not to be had
+            break
+        new += more
+    return new
