@@ -26,7 +26,7 @@ from releaselib.steps import Report
 from .image import DEPLOY
 from .rig import Host, supported, wait_for
 from .shop import FOLDER, Shop, dead, edited, fingerprint, once, other_key, squatter
-from .world import ask, bake, world
+from .world import BIN, ask, bake, world
 
 pytestmark = pytest.mark.hosts
 
@@ -185,6 +185,32 @@ def test_a_host_that_falls_silent_at_work_is_given_up(shop: Shop, monkeypatch: p
         shop.app[0].heal()
         remote.close()
     assert "timed out" not in str(caught.value), "that is the end of command_timeout"
+
+
+def test_ctrl_c_within_a_switch_waits_until_all_proxies_are_switched(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm = shop.warm()
+    with monkeypatch.context() as patch:
+        once(patch, nginx, "switch", lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            release.switch(shop.configured(parallel=1), "test")
+    assert shop.served() == {warm}
+    assert shop.events()[-3:] == ["switching", "switched", "failed"]
+
+
+def test_ctrl_c_ends_a_command_at_once(shop: Shop) -> None:
+    """It does not wait for what still runs on the hosts."""
+    argv = [str(BIN / "fab"), "host.exec", "echo $$ >/tmp/slow; exec sleep 30", "--stage", "test"]
+    with subprocess.Popen(argv, cwd=shop.project.folder, env=shop.world.env, stderr=subprocess.PIPE) as fab:
+        wait_for(
+            lambda: all((host.root / "tmp/slow").exists() for host in shop.app), "both hosts to be at work"
+        )
+        fab.send_signal(signal.SIGINT)
+        assert b"interrupted; fab status" in fab.communicate()[1]
+    assert fab.returncode == 130
+    for host in shop.app:
+        host.run("kill $(cat /tmp/slow); rm /tmp/slow")  # which fails if it has ended
 
 
 def test_the_live_slot_is_safe_while_a_proxy_does_not_answer(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from pathlib import Path
 
@@ -172,6 +173,31 @@ def test_a_tag_without_a_remote_stays_here(repository: real.Repository) -> None:
     assert tag(repository.folder, "1.0", head) == "tag 1.0 made; there is no remote origin to push it to"
     assert repository.git("rev-parse", "1.0^{commit}") == head
     assert repository.git("tag", "-n", "--list", "1.0").split(maxsplit=1)[1] == "Release 1.0"
+
+
+def test_a_tag_is_made_where_git_knows_nobody(
+    repository: real.Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.delenv(f"GIT_{role}_NAME")
+        monkeypatch.delenv(f"GIT_{role}_EMAIL")
+    repository.git("config", "user.useConfigOnly", "true")  # git guesses nothing either
+    tag(repository.folder, "1.0", repository.git("rev-parse", "HEAD"))
+    who = repository.git("for-each-ref", "--format=%(taggername) %(taggeremail)", "refs/tags/1.0")
+    assert who.startswith(f"{getpass.getuser()} <{getpass.getuser()}@")
+
+
+def test_a_tag_that_git_refuses_is_told_with_what_is_there_already(
+    repository: real.Repository, tmp_path: Path
+) -> None:
+    repository.git("config", "tag.gpgSign", "true")
+    repository.git("config", "gpg.program", str(tmp_path / "nowhere"))
+    head = repository.git("rev-parse", "HEAD")
+    with pytest.raises(CommandFailed) as caught:
+        tag(repository.folder, "1.0", head)
+    assert caught.value.what == "1.0 is on the index, but the tag cannot be made"
+    assert "nowhere" in caught.value.cause
+    assert caught.value.next_step.startswith(f"git tag -m 'Release 1.0' 1.0 {head[:12]}")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from releaselib.output import say
 from releaselib.plan import Plan, stops
 from releaselib.resolve import Pinned
 from releaselib.view import UNSET
-from releaselib.work import Work, budget, refuse, sift
+from releaselib.work import Work, budget, refuse, sift, unbroken
 
 
 def stage(work: Work, plan: Plan, pins: Pinned, journal: Journal) -> list[Host]:
@@ -81,9 +81,10 @@ def switch(work: Work, plan: Plan, hosts: Sequence[Host], journal: Journal) -> d
         "no proxy was switched; visitors are served as before",
     )
     samplers = _sample(work, plan) if plan.live else {}
-    journal.write("switching", slot=plan.slot, live=plan.live)
-    _all_or_none(work, plan, serves)
-    journal.write("switched", slot=plan.slot, live=plan.live)
+    with unbroken():
+        journal.write("switching", slot=plan.slot, live=plan.live)
+        _all_or_none(work, plan, serves)
+        journal.write("switched", slot=plan.slot, live=plan.live)
     hooks.run("post_switch", plan)
     work.clock.phase("prove")
     samplers = samplers or _sample(work, plan)

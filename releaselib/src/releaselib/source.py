@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,8 +137,7 @@ def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | 
 def _make_tag(repo: git.Repo, version: str, commit: str) -> None:
     import git
 
-    who = git.Actor.committer(repo.config_reader())  # user and machine where git knows nobody, as in CI
-    repo.git.update_environment(GIT_COMMITTER_NAME=who.name, GIT_COMMITTER_EMAIL=who.email)
+    repo.git.update_environment(**_identity(repo))
     try:
         repo.create_tag(version, ref=commit, message=f"Release {version}")
     except git.GitCommandError as error:
@@ -145,6 +146,18 @@ def _make_tag(repo: git.Repo, version: str, commit: str) -> None:
             cause=str(error.stderr),
             next_step=f"git tag -m 'Release {version}' {version} {commit[:12]}, then the same command again",
         ) from None
+
+
+def _identity(repo: git.Repo) -> dict[str, str]:
+    """What git lacks to sign a tag with: user and machine where it knows nobody, as in CI."""
+    import git
+
+    try:
+        repo.git.var("GIT_COMMITTER_IDENT")
+    except git.GitCommandError:
+        user = getpass.getuser()
+        return {"GIT_COMMITTER_NAME": user, "GIT_COMMITTER_EMAIL": f"{user}@{socket.gethostname()}"}
+    return {}
 
 
 def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -183,6 +185,22 @@ def locked(work: Work, plan: Plan) -> Iterator[Journal]:
                 journal.write("failed", action=plan.action, error=str(error) or type(error).__name__)
             hooks.run("on_failure", plan, error)
             raise
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let ctrl-c wait for the end of the ``with`` block."""
+    if threading.current_thread() is not threading.main_thread():  # it never gets one
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def sift(work: Work, results: Sequence[Result[Any]]) -> list[Host]:

@@ -20,7 +20,7 @@ install_wheels() { # install_wheels VIRTUALENV REQUIREMENTS
         "$uv" pip install -q --python "$1/bin/python" --default-index "$index" --no-deps \
             --only-binary :all: --require-hashes -r "$2"
     else
-        "$1/bin/python" -m pip install -q --isolated --index-url "$index" --no-deps \
+        "$1/bin/python" -m pip install -q --no-compile --isolated --index-url "$index" --no-deps \
             --trusted-host "$(host_of "$index")" --disable-pip-version-check \
             --only-binary :all: --require-hashes -r "$2"
     fi
