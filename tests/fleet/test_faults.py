@@ -210,7 +210,7 @@ def test_ctrl_c_ends_a_command_at_once(shop: Shop) -> None:
         assert b"interrupted; fab status" in fab.communicate()[1]
     assert fab.returncode == 130
     for host in shop.app:
-        host.run("kill $(cat /tmp/slow); rm /tmp/slow")  # which fails if it has ended
+        host.run("kill $(cat /tmp/slow) && rm /tmp/slow")  # which fails if it has ended
 
 
 def test_the_live_slot_is_safe_while_a_proxy_does_not_answer(shop: Shop) -> None:
