@@ -159,7 +159,7 @@ class Fleet:
 
     def close(self) -> None:
         """Close every connection."""
-        for remote in self._remotes.values():
+        for remote in list(self._remotes.values()):  # after ctrl-c some may still be connecting
             remote.close()
 
 

@@ -60,8 +60,8 @@ with contextlib.suppress(ProcessLookupError):
 }
 
 # Bytecode lies outside the slot, which is built anew each time: what a release shares with the one that
-# was there before it needs no compiling. A file is told by its time and size (PEP 3147), and uv links the
-# same file into each slot.
+# was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
+# links the same file into each slot.
 start_slot() { # start_slot PREFIX FOLDER: its supervisord, which must not inherit the lock
     PYTHONPYCACHEPREFIX="$1/cache/bytecode" \
         "$2/tools/bin/supervisord" -c "$2/supervisord.conf" 9>&- </dev/null >"$2/log/start.log" 2>&1 || {
