@@ -236,6 +236,20 @@ def test_the_processes_do_not_keep_the_lock_of_the_host(staged: Shop, where: Sta
     subprocess.run(["flock", "-n", f"{where.prefix}/host.lock", "true"], check=True)
 
 
+def test_bytecode_is_kept_beside_the_slots_and_never_taken_for_that_of_another_release(
+    where: Stage, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    for version in ("2.1", "2.2"):  # in the same slot, with files of the same size
+        shop = Shop(where, version)
+        slot.stage_release(remote, where, "b", shop.content("b"), uv(where.index))
+        assert shop.answer("b") == version
+    kept = Path(where.prefix) / "cache/bytecode" / folder(where, "b").relative_to("/")
+    assert list(kept.glob("venv/lib/*/site-packages/my_shop/*.pyc"))
+    assert not list(folder(where, "b").glob("venv/lib/*/site-packages/my_shop/__pycache__"))
+    real.end_slots(where, "b")
+
+
 def test_no_other_index_is_asked_whatever_the_environment_says(staged: Shop) -> None:
     assert staged.asked_elsewhere == []
 

@@ -108,6 +108,7 @@ def test_a_project_that_was_there_before_is_released_on_its_own_machine(
     (project.folder / "older").mkdir(parents=True)
     (project.folder / "older/__init__.py").write_text(APP)
     (project.folder / "pyproject.toml").write_text(PYPROJECT)
+    (project.folder / ".gitignore").write_text("*.pyc\n")
     project.git("init", "--quiet", "-b", "main")
     commit_all(project.folder, "Old work")
     options = ("-f", "-s", "-o", "..")
