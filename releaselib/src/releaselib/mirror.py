@@ -12,7 +12,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from packaging.metadata import parse_email
 from packaging.requirements import Requirement
@@ -49,9 +48,7 @@ def locked(folder: Path) -> str:
     return shell.run(argv, what="uv.lock cannot be read", next_step="uv lock").stdout
 
 
-def needed(
-    wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] = MappingProxyType({})
-) -> list[str]:
+def needed(wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] | None = None) -> list[str]:
     """What a built wheel requires (core metadata, Requires-Dist), and the ``extra`` requirements.
 
     An extra requirement on the project itself, like ``shop[redis]``, gives what that extra needs.
@@ -64,8 +61,9 @@ def needed(
     own = [r for r in wanted if canonicalize_name(r.name) == canonicalize_name(meta["name"])]
     extras = ["", *sorted(e for r in own for e in r.extras)]
     needs = [Requirement(text) for text in meta.get("requires_dist", [])]
+    hosts = dict(markers or {})
     chosen = [
-        r for r in needs if not r.marker or any(r.marker.evaluate({**markers, "extra": e}) for e in extras)
+        r for r in needs if not r.marker or any(r.marker.evaluate(hosts | {"extra": e}) for e in extras)
     ]
     for requirement in chosen:
         requirement.marker = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,17 +99,23 @@ def clone(root: Path, commit: str, target: Path) -> Path:
     """A clean clone of the commit in ``target``, with no file of the working tree in it."""
     import git
 
-    try:
+    short = commit[:12]
+    with _in_words(f"a clean clone of {short} cannot be made", next_step=f"git cat-file -t {short}"):
         repo = git.Repo.clone_from(str(_open(root).working_dir), str(target), no_local=True, no_checkout=True)
         repo.git.checkout("--detach", commit)
         repo.close()
-    except git.GitCommandError as error:
-        raise CommandFailed(
-            f"a clean clone of {commit[:12]} cannot be made",
-            cause=str(error.stderr),
-            next_step=f"git cat-file -t {commit[:12]}",
-        ) from None
     return target
+
+
+@contextmanager
+def _in_words(what: str, *, next_step: str) -> Iterator[None]:
+    """When git fails in the block: raise CommandFailed with git's own words."""
+    import git
+
+    try:
+        yield
+    except git.GitCommandError as error:
+        raise CommandFailed(what, cause=str(error.stderr or error), next_step=next_step) from None
 
 
 def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | None = None) -> str:
@@ -135,21 +141,14 @@ def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | 
 
 
 def _make_tag(repo: git.Repo, version: str, commit: str) -> None:
-    import git
-
     repo.git.update_environment(**_identity(repo))
-    try:
+    by_hand = f"git tag -m 'Release {version}' {version} {commit[:12]}, then the same command again"
+    with _in_words(f"{version} is on the index, but the tag cannot be made", next_step=by_hand):
         repo.create_tag(version, ref=commit, message=f"Release {version}")
-    except git.GitCommandError as error:
-        raise CommandFailed(
-            f"{version} is on the index, but the tag cannot be made",
-            cause=str(error.stderr),
-            next_step=f"git tag -m 'Release {version}' {version} {commit[:12]}, then the same command again",
-        ) from None
 
 
 def _identity(repo: git.Repo) -> dict[str, str]:
-    """What git lacks to sign a tag with: user and machine where it knows nobody, as in CI."""
+    """What git lacks to say who made a tag: user and machine where it knows nobody, as in CI."""
     import git
 
     try:
@@ -161,18 +160,11 @@ def _identity(repo: git.Repo) -> dict[str, str]:
 
 
 def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:
-    import git
-
     # Never wait for a password that nobody can type.
     repo.git.update_environment(**{"GIT_TERMINAL_PROMPT": "0", **credentials})
-    try:
-        repo.remote("origin").push(f"refs/tags/{version}").raise_if_error()
-    except git.GitCommandError as error:
-        raise CommandFailed(
-            f"tag {version} is made here, but origin refused it",
-            cause=str(error.stderr or error),
-            next_step=f"git push origin refs/tags/{version}",
-        ) from None
+    ref = f"refs/tags/{version}"
+    with _in_words(f"tag {version} is made here, but origin refused it", next_step=f"git push origin {ref}"):
+        repo.remote("origin").push(ref).raise_if_error()
     return f"tag {version} pushed to origin"
 
 

@@ -68,8 +68,8 @@ def make(work: Work, plan: Plan, found: Source) -> Pinned:
         built = clean_build(work.project, found, version, Path(folder))
         pins = pinned(work, version, constraints, links=Path(folder))
         work.clock.phase("publish")
-        publish_.publish(work.stage.index, work.project.name, built.files)
-    say(tag(work.project, version, found.commit))
+        _, tagged = _upload(work.project, work.stage.index, built)
+    say(tagged)
     return pins
 
 
@@ -172,14 +172,18 @@ def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = 
     ``built`` may be in its JSON form. Raises Refused, IndexFailed and CommandFailed.
     """
     built = built if isinstance(built, Built) else Built(**built)
-    new = publish_.publish(index_of(project, stage, start=True), project.name, built.files)
-    return f"uploaded {', '.join(new) or 'nothing new'}; {tag(project, built.version, built.commit)}"
+    new, tagged = _upload(project, index_of(project, stage, start=True), built)
+    return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
 
 
-def tag(project: Project, version: str, commit: str) -> str:
-    """Tag the commit and push the tag; returns what was done in words."""
+def _upload(project: Project, where: Index, built: Built) -> tuple[list[str], str]:
+    """Upload, read back, tag: the names of what was new, and what became of the tag in words.
+
+    What the push of the tag needs is looked for first: nothing is uploaded without it.
+    """
     with repository.credentials(project) as found:
-        return source.tag(project.root, version, commit, found)
+        new = publish_.publish(where, project.name, built.files)
+        return new, source.tag(project.root, built.version, built.commit, found)
 
 
 def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
@@ -187,7 +191,8 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
 
     The wheels are those for ``python``, or for what the hosts of the stage are, or for this machine.
     """
-    where, stage = index_of(project, stage, start=True), _stage(project, stage)
+    where = index_of(project, stage, start=True)
+    stage = _stage(project, stage)
     target = Target(python, platform.machine()) if python else _asked(project, stage) if stage else None
     if packages:
         return bring(where, packages.split(","), target)
@@ -196,7 +201,7 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
         built = clean_build(project, found, project.static_version or "0", Path(folder))
         wheel = next(path for path in built.paths if path.suffix == ".whl")
         extra = project.stage(stage).settings.requires if stage else ()
-        wanted = [*mirror.needed(wheel, extra, target.markers if target else {}), *resolve.TOOLS, "uv"]
+        wanted = [*mirror.needed(wheel, extra, target.markers if target else None), *resolve.TOOLS, "uv"]
         return bring(where, wanted, target, lock_at(project, found.commit))
 
 
