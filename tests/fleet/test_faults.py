@@ -418,7 +418,10 @@ def test_a_proxy_that_dies_after_the_switch_leaves_it_in_doubt(
 # --- a controller that is killed
 
 
-def test_a_release_that_is_killed_frees_the_lock_and_the_next_one_works(shop: Shop) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_release_that_is_killed_frees_the_lock_and_the_next_one_works(
+    shop: Shop, how: signal.Signals
+) -> None:
     began, before, version = shop.events().count("began"), shop.served(), shop.other
     words = ("release", "--stage", "test", "--version", version, "--ref", version)
     held = shop.app[0].run(f"flock /{FOLDER}/host.lock sleep 1000 >&- 2>&- & echo $!").stdout.strip()
@@ -432,7 +435,7 @@ def test_a_release_that_is_killed_frees_the_lock_and_the_next_one_works(shop: Sh
         wait_for(lambda: shop.events().count("began") > began, "the release to be at work", 120)
         second = shop.project.fab("rollback", "--stage", "test", check=False)
         assert "the stage is locked" in shop.status()
-        first.kill()
+        first.send_signal(how)
         wait_for(shop.is_free, "the lock to be free")
     assert second.returncode == 4
     assert re.search(

@@ -109,6 +109,16 @@ def test_for_another_machine_the_tags_of_its_wheels_are_said() -> None:
     assert not [word for word in same if word.startswith("--platform")]
 
 
+def test_without_a_word_of_other_hosts_the_wheels_are_for_this_machine_whatever_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As for the developers, who install releaselib itself from the index."""
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert command(["tornado"], Path("/out"), constraints=Path("/lock"))[3] == "wheel"
+    hosts = command(["tornado"], Path("/out"), machine="x86_64", constraints=Path("/lock"))
+    assert "--platform=manylinux_2_28_x86_64" in hosts
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that this machine's pip can get: a folder with wheels."""

@@ -89,7 +89,7 @@ def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
     assert project.git("status", "--porcelain") == ""
 
 
-def test_a_path_that_is_too_long_for_supervisord_is_refused_before_anything_is_done(
+def test_a_path_that_is_too_long_for_supervisord_is_refused_before_anything_is_built(
     quick: Oven, short: Path, ended: list[Project]
 ) -> None:
     project = quick.bake(short / ("long" * 20), flavour="flask", forge="none")

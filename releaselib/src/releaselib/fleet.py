@@ -152,7 +152,7 @@ class Fleet:
         with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool:
             try:
                 return list(pool.map(one, hosts))
-            except BaseException:
+            except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self.close()  # which ends the waiting of those at work
                 raise

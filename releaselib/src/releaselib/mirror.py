@@ -79,8 +79,8 @@ def command(
     """
     pip = (sys.executable, "-m", "pip")
     options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraints))
-    other = platform.system() != "Linux" or machine not in ("", platform.machine())
-    tags = tuple(f"--platform={one}_{machine or platform.machine()}" for one in MANYLINUX) if other else ()
+    other = machine and (platform.system(), platform.machine()) != ("Linux", machine)
+    tags = tuple(f"--platform={one}_{machine}" for one in MANYLINUX) if other else ()
     if tags or python not in ("", OWN):
         chosen = ("--python-version", python or OWN, *tags, "--only-binary", ":all:")
         return (*pip, "download", *options, *chosen, "--dest", str(out), *requirements)
