@@ -46,9 +46,8 @@ def publish_releaselib(team: World, folder: Path) -> str:
     show("# releaselib is released to the team's index by its own tasks ...")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder / "essay-template")], check=True)
     checkout = folder / "essay-template"
-    subprocess.run(
-        ["git", "remote", "remove", "origin"], cwd=checkout, check=True
-    )  # it gets no tag of the demo
+    # The repository that it came from gets no tag of the demo.
+    subprocess.run(["git", "remote", "remove", "origin"], cwd=checkout, check=True)
     settings = (checkout / "release.toml").read_text().replace("http://index.internal:8080/", team.server.url)
     (checkout / "release.toml").write_text(settings)
     run(team, "fab build --ref HEAD --json > ../built.json && fab publish --built ../built.json", checkout)

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,13 @@ def end_slots(where: Stage, letters: str = "*") -> None:
             end(file, signal.SIGKILL)
             for child in children:
                 os.kill(int(child), signal.SIGKILL)
+
+
+def command_lines() -> Iterator[str]:
+    """The command lines of all processes, with NUL between their words (proc(5))."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            yield file.read_text("utf-8", "replace")
 
 
 def end(file: Path, how: signal.Signals = signal.SIGTERM) -> None:

@@ -8,23 +8,17 @@ from typing import Any
 
 import pytest
 
-from forges import GitHub, GitLab, StandIn
+from forges import KINDS
 from releaselib.index import PASSWORD
 
 from .world import World, ask, bake
 
 pytestmark = pytest.mark.hosts
 
-FORGES: dict[str, tuple[type[StandIn], str]] = {
-    "gitlab": (GitLab, "GITLAB_TOKEN"),
-    "github": (GitHub, "GITHUB_TOKEN"),
-}
 
-
-@pytest.mark.parametrize("kind", FORGES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_project_goes_to_its_forge_and_its_releases_too(team: World, tmp_path: Path, kind: str) -> None:
-    stand_in, variable = FORGES[kind]
-    with stand_in() as forge:
+    with KINDS[kind]() as forge:
         project = bake(
             team,
             tmp_path,
@@ -36,8 +30,8 @@ def test_a_project_goes_to_its_forge_and_its_releases_too(team: World, tmp_path:
         )
         refused = project.fab("repo.create", check=False)
         assert refused.returncode == 3
-        assert f"{variable} is not set" in refused.stderr
-        token: dict[str, Any] = {variable: forge.token}
+        assert f"{forge.token_variable} is not set" in refused.stderr
+        token: dict[str, Any] = {forge.token_variable: forge.token}
         for state in ("created", "done"):
             made = json.loads(project.fab("repo.create", "--ci", "--json", **token).stdout)
             assert made["state"] == state
@@ -52,7 +46,7 @@ def test_a_project_goes_to_its_forge_and_its_releases_too(team: World, tmp_path:
         project.fab("index.sync", "--stage", "test")
         refused = project.fab("release", "--stage", "test", check=False)
         assert refused.returncode == 3
-        assert f"{variable} is not set" in refused.stderr
+        assert f"{forge.token_variable} is not set" in refused.stderr
         assert project.git("tag") == ""
 
         version = json.loads(project.fab("release", "--stage", "test", "--json", **token).stdout)["version"]

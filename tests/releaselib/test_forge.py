@@ -20,7 +20,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the stand-ins beside this file
 
-from forges import GitHub, GitLab, Recorded, StandIn, complaints, missing
+from forges import KINDS, GitHub, GitLab, Recorded, StandIn, complaints, missing
 from forges.github import limited
 from releaselib.errors import ConfigError, ForgeFailed, Refused, ReleaseError
 from releaselib.forge import (
@@ -43,7 +43,6 @@ from releaselib.forge.rest import words
 
 QUICK = Patience(connect=2, read=2, pauses=(0, 0, 0))
 HASTY = Patience(connect=2, read=0.2, pauses=(0, 0, 0))
-KINDS: dict[str, type[StandIn]] = {"gitlab": GitLab, "github": GitHub}
 CREATE = {"gitlab": r"/projects$", "github": r"/orgs/team/repos$"}
 LOOK = {"gitlab": r"/projects/team%2Fshop$", "github": r"/repos/team/shop$"}
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -82,7 +82,7 @@ class Halving:
                         content = part.get_payload(decode=True)
                         assert isinstance(content, bytes)
                         index.files[name] = content[: len(content) // 2]
-                index.told |= any("sesame-for-the-halving-one" in words for words in command_lines())
+                index.told |= any("sesame-for-the-halving-one" in words for words in real.command_lines())
                 self.answer(b"")
 
             def do_GET(self) -> None:
@@ -111,14 +111,6 @@ class Halving:
         url = f"http://127.0.0.1:{self.server.server_address[1]}/"
         self.index = Index(url=f"{url}simple/", upload_url=url, username="releaser")
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
-def command_lines() -> Iterator[str]:
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            yield file.read_text("utf-8", "replace")
-        except OSError:
-            continue
 
 
 @pytest.fixture

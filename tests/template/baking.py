@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+FAB, CRUFT = (Path(sys.executable).with_name(name) for name in ("fab", "cruft"))
 TEMPLATE_PARTS = (
     "cookiecutter.json",
     "template_ext.py",

@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from forges import GitHub, GitLab, StandIn
+from forges import KINDS, StandIn
 from template.baking import Oven, Project, environment
 
-FORGES: dict[str, type[StandIn]] = {"gitlab": GitLab, "github": GitHub}
-VARIABLES = {"gitlab": "GITLAB_TOKEN", "github": "GITHUB_TOKEN"}
 
-
-@pytest.fixture(params=FORGES)
+@pytest.fixture(params=KINDS)
 def brand(request: pytest.FixtureRequest) -> str:
     """Each forge."""
     return str(request.param)
@@ -28,7 +25,7 @@ def brand(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def forge(brand: str) -> Iterator[StandIn]:
     """A stand-in for it."""
-    with FORGES[brand]() as running:
+    with KINDS[brand]() as running:
         yield running
 
 
@@ -53,7 +50,7 @@ def everything_below(folder: Path) -> Iterator[bytes]:
 def test_the_repository_is_created_and_pushed_to_and_the_token_is_nowhere(
     brand: str, forge: StandIn, oven: Oven, tmp_path: Path
 ) -> None:
-    env = oven.env | {VARIABLES[brand]: forge.token}
+    env = oven.env | {forge.token_variable: forge.token}
     project = oven.with_(env=env).bake(tmp_path / "here", **answers(brand, forge))
     assert forge.head("team/shop") == project.git("rev-parse", "HEAD")
     assert project.git("remote", "get-url", "origin") == f"{forge.url}/team/shop.git"
@@ -73,7 +70,7 @@ def test_what_fails_there_leaves_everything_here(
         forge.forbidden.add("team")
     if fault == "not pushed":
         forge.fault("POST", "git-receive-pack", "status", status=503, times=99)
-    project = oven.with_(env=oven.env | {VARIABLES[brand]: token}).bake(
+    project = oven.with_(env=oven.env | {forge.token_variable: token}).bake(
         tmp_path / "here", **answers(brand, forge)
     )
     assert project.git("status", "--porcelain") == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import pytest
 import requests
 
 import real
-from template.baking import Oven, Project, commit_all
+from template.baking import FAB, Oven, Project, commit_all
 from template.conftest import ANSWERS, KITCHENS
 
-FAB = Path(sys.executable).with_name("fab")
 APP = """
 import os
 def app(environ, start_response):
@@ -29,17 +27,6 @@ PYPROJECT = '[project]\nname = "older"\nversion = "1.0"\n[build-system]\nrequire
 def fab(project: Project, *words: str) -> dict[str, Any]:
     """The report of an action."""
     return dict(json.loads(project.run(FAB, *words, "--json", "--quiet").output))
-
-
-def processes(folder: Path) -> list[str]:
-    """The commands of all processes that name a folder."""
-    lines = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:
-            continue
-    return [line for line in lines if f"{folder}/" in line]
 
 
 @pytest.fixture
@@ -55,7 +42,7 @@ def ended() -> Iterator[list[Project]]:
     yield projects
     for project in projects:
         project.run(FAB, "slot.remove", "--all")
-        assert processes(project.folder) == []
+        assert not [line for line in real.command_lines() if f"{project.folder}/" in line]
         shutil.rmtree(project.folder)
 
 

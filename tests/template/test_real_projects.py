@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from template.baking import Oven, Project, commit_all, run
+from template.baking import FAB, Oven, Project, commit_all, run
 
 PROJECTS = {
     "flask": ("httpbin", "0.10.2"),
@@ -52,7 +52,6 @@ def test_its_files_stay_as_they_were_and_it_can_be_built(quick: Oven, tmp_path: 
     added = {"fabfile.py", "release.toml", ".cruft.json"} | templates
     assert set(after) - set(before) == added | ({".gitignore"} - set(before))
     commit_all(project.folder, "Release files")
-    fab = Path(sys.executable).with_name("fab")
-    built = project.run(fab, "build", "--version", version, "--out", str(tmp_path / "dist"), check=False)
+    built = project.run(FAB, "build", "--version", version, "--out", str(tmp_path / "dist"), check=False)
     assert built.code == 0, built.output
     assert len(list((tmp_path / "dist").glob("*.whl"))) == 1

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from template.baking import ROOT, Oven, Project, copy_of_template, environment, make_virtualenv, run, uv
+from template.baking import (
+    CRUFT,
+    FAB,
+    ROOT,
+    Oven,
+    Project,
+    copy_of_template,
+    environment,
+    make_virtualenv,
+    run,
+    uv,
+)
 from template.conftest import ALL
 
 OWN = {".cruft.json", "uv.lock"}
@@ -111,15 +122,6 @@ def add_and_commit(folder: Path) -> None:
 
 
 @pytest.fixture
-def cruft() -> str:
-    """The program of cruft beside this interpreter."""
-    return str(Path(sys.executable).with_name("cruft"))
-
-
-FAB = str(Path(sys.executable).with_name("fab"))
-
-
-@pytest.fixture
 def moving(template: Path, tmp_path: Path) -> Path:
     """A template that will move on."""
     return Path(shutil.copytree(template, tmp_path / "template.git"))
@@ -127,22 +129,22 @@ def moving(template: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("flavour", "update"),
-    [("tornado", (FAB, "template.update")), ("init", ("cruft", "update", "--skip-apply-ask"))],
+    [("tornado", (FAB, "template.update")), ("init", (CRUFT, "update", "--skip-apply-ask"))],
     ids=["fab", "cruft"],
 )
 def test_a_project_follows_its_template_and_keeps_its_own_changes(
-    quick: Oven, moving: Path, cruft: str, tmp_path: Path, flavour: str, update: tuple[str, ...]
+    quick: Oven, moving: Path, tmp_path: Path, flavour: str, update: tuple[str | Path, ...]
 ) -> None:
     answers = {"project_name": '{{ My }} "Shop"', "project_slug": "my-shop", "flavour": flavour}
     project = quick.with_(template=moving.as_uri()).bake(tmp_path / "here", **answers)
-    assert "up to date" in project.run(cruft, "check").output
+    assert "up to date" in project.run(CRUFT, "check").output
 
     (project.folder / "release.toml").write_text(project.text("release.toml") + "\n# our own line\n")
     add_and_commit(project.folder)
     change(moving, "Another text.")
-    assert project.run(cruft, "check", check=False).code == 1
+    assert project.run(CRUFT, "check", check=False).code == 1
     commits = project.git("rev-list", "--count", "HEAD")
-    project.run(*(cruft if word == "cruft" else word for word in update))
+    project.run(*update)
     assert project.text("NEWS.md") == "# News of my-shop\n"
     assert "# our own line" in project.text("release.toml")
     if flavour != "init":
@@ -151,7 +153,7 @@ def test_a_project_follows_its_template_and_keeps_its_own_changes(
     assert project.git("rev-list", "--count", "HEAD") == commits
     assert not list(project.folder.rglob("*.rej"))
     add_and_commit(project.folder)
-    assert "up to date" in project.run(cruft, "check").output
+    assert "up to date" in project.run(CRUFT, "check").output
 
 
 def test_a_change_that_does_not_fit_is_named_and_left_beside_the_own_one(
@@ -186,13 +188,13 @@ def test_without_knowing_the_template_nothing_is_updated(quick: Oven, template: 
 
 
 def test_cruft_itself_makes_the_same_project_and_its_git_is_left_alone(
-    quick: Oven, template: Path, expected: dict[str, str], cruft: str, tmp_path: Path
+    quick: Oven, template: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    run(cruft, "create", "--no-input", template.as_uri(), cwd=tmp_path, env=quick.env)
+    run(CRUFT, "create", "--no-input", template.as_uri(), cwd=tmp_path, env=quick.env)
     project = Project(tmp_path / "my-service", quick.env)
     assert contents(project) == expected
     assert not (project.folder / ".git").exists()
-    assert "up to date" in project.run(cruft, "check").output
+    assert "up to date" in project.run(CRUFT, "check").output
 
 
 def by_uv(folder: Path, env: dict[str, str]) -> Path:

@@ -11,4 +11,6 @@ from forges.gitlab import GitLab
 from forges.judge import complaints, missing
 from forges.standin import Fault, Recorded, StandIn
 
-__all__ = ["Fault", "GitHub", "GitLab", "Recorded", "StandIn", "complaints", "missing"]
+KINDS: dict[str, type[StandIn]] = {"gitlab": GitLab, "github": GitHub}
+
+__all__ = ["KINDS", "Fault", "GitHub", "GitLab", "Recorded", "StandIn", "complaints", "missing"]

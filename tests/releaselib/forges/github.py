@@ -20,6 +20,7 @@ class GitHub(StandIn):
 
     api = "/api/v3"
     auth_user = "x-access-token"
+    token_variable = "GITHUB_TOKEN"
     key = PrivateKey.generate()
 
     def refuse(self, status: int) -> Reply:

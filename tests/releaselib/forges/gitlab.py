@@ -16,6 +16,7 @@ class GitLab(StandIn):
 
     api = "/api/v4"
     auth_user = "oauth2"
+    token_variable = "GITLAB_TOKEN"
 
     def refuse(self, status: int) -> Reply:
         words = {

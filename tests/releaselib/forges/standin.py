@@ -95,6 +95,7 @@ class StandIn:
 
     api = ""
     auth_user = ""
+    token_variable = ""
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.token = TOKEN
