@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tables
 from machine import commit, described, idle_load, measured
@@ -25,8 +25,8 @@ from stepwise import Peer
 from tables import Run
 from team import Team, require_same, require_served, team
 
-from fleet.rig import supported
-from fleet.world import ROOT
+from rig import supported
+from rig.world import ROOT
 
 OURS, IN_TURN, AT_ONCE = "fab release", "pip, host after host", "pip, all hosts at once"
 WAYS = (OURS, IN_TURN, AT_ONCE)

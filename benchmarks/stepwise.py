@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fleet.rig import Fleet, Host
-from releaselib import nginx, slot, supervisor, work
+from releaselib.actions.session import now
 from releaselib.config import Project
-from releaselib.settings import Stage
-from releaselib.view import UNSET, Release
+from releaselib.config.tables import Stage
+from releaselib.decide.release import Release
+from releaselib.decide.view import UNSET
+from releaselib.hosts import nginx, supervisor
+from rig import Fleet, Host
 
 PYTHON = "/usr/bin/python3"
 PREFIX, PORT_BASE, LISTEN = "/srv/peer", 8900, "8001"
@@ -42,8 +44,7 @@ Step = tuple[str, Callable[[Host], None]]
 
 def as_peer(stage: Stage) -> Stage:
     """The stage with everything where the peer has it."""
-    settings = stage.settings.model_copy(update={"port_base": PORT_BASE})
-    return stage.model_copy(update={"prefix": PREFIX, "listen": LISTEN, "settings": settings})
+    return stage.model_copy(update={"prefix": PREFIX, "listen": LISTEN, "port_base": PORT_BASE})
 
 
 @dataclass
@@ -69,8 +70,7 @@ class Peer:
             ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
             ("supervisor", lambda h: self._ssh(h, self._pip(tools, self.tools))),
         ]
-        own = nginx.OWN.format(prefix=PREFIX, drain=max(1, self.stage.drain_timeout))
-        site = nginx.site((self.project.root / nginx.TEMPLATE).read_text(), self.stage, self.project.name)
+        own, site = nginx.own(self.stage), nginx.site(self.project.template(nginx.TEMPLATE), self.stage)
         with self._connected(at_once=True):
             self._do(install, self.app, at_once=True)
             self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx")
@@ -104,7 +104,7 @@ class Peer:
                 "start supervisord",
                 lambda h: self._ssh(h, f"{PREFIX}/tools/bin/supervisord -c {folder}/supervisord.conf"),
             ),
-            *(self._asks(f":{port}{self.stage.settings.health}", version) for port in self._ports()),
+            *(self._asks(f":{port}{self.stage.health}", version) for port in self._ports()),
         ]
 
     def _proxy_steps(self, version: str) -> list[Step]:
@@ -114,7 +114,7 @@ class Peer:
             ("upload the upstream", lambda h: self._upload(h, text, f"{PREFIX}/nginx/upstream.conf")),
             ("nginx -t", lambda h: self._ssh(h, self._nginx("-t"))),
             ("nginx -s reload", lambda h: self._ssh(h, self._nginx("-s reload"))),
-            self._asks(f":{LISTEN}{self.stage.settings.health}", version),
+            self._asks(f":{LISTEN}{self.stage.health}", version),
         ]
 
     def _asks(self, where: str, version: str) -> Step:
@@ -136,13 +136,12 @@ class Peer:
     # --- the texts, by the functions that `fab release` has them from
 
     def _ports(self) -> list[int]:
-        return self.stage.settings.ports(self.slot)
+        return self.stage.ports(self.slot)
 
     def _supervisord(self, version: str) -> str:
-        this = Release(self.project.name, version, released=work.now(), profile=self.stage.profile)
-        package = self.project.name.replace("-", "_")
-        template = (self.project.root / supervisor.TEMPLATE).read_text()
-        return supervisor.render(template, slot.values(self.stage, this, self.slot, package=package))
+        this = Release(self.project.name, version, released=now(), profile=self.stage.profile)
+        template = self.project.template(supervisor.TEMPLATE)
+        return supervisor.configuration(template, self.stage, this, self.slot)
 
     def _upstream(self, servers: Sequence[str], serves: str) -> str:
         return nginx.upstream(self.project.name, servers, serves)

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from stepwise import Peer, as_peer
 
-from fleet.rig import Host
-from fleet.world import DIRECT, Project, World, bake, world
-from releaselib import config, resolve
-from releaselib.settings import Stage
+from releaselib import config
+from releaselib.config.tables import Stage
+from releaselib.wheels import resolve
+from rig import Host
+from rig.visitors import DIRECT
+from rig.world import Project, World, bake, world
 
 STAGE = "test"
 ALONE = """
@@ -55,7 +57,7 @@ class Team:
         self.world.fleet.add_many(count - len(self.app), "app")
         self.project.configure(self.world.stage(self.app, [self.proxy], STAGE, health_timeout=60))
         self.project.fab("index.sync", "--stage", STAGE)
-        for _ in self.stage.settings.slots:
+        for _ in self.stage.slots:
             self.release(self.publish())
 
     def publish(self) -> str:
@@ -76,7 +78,7 @@ class Team:
         stage, offset = self.stage, 1000
         folder = f"{stage.prefix}/slots/a"
         text = (self.app[0].root / folder.lstrip("/") / "supervisord.conf").read_text()
-        ports = [port + offset for port in stage.settings.ports("a")]
+        ports = [port + offset for port in stage.ports("a")]
         commands = re.findall(r"^command=(.*)$", text, re.MULTILINE)
         for port in ports:
             commands = [command.replace(f":{port - offset}", f":{port}") for command in commands]
@@ -85,7 +87,7 @@ class Team:
                 prefix=stage.prefix,
                 commands="\n".join(f'{command} & pids="$pids $!"' for command in commands),
                 ports=" ".join(map(str, ports)),
-                health=stage.settings.health,
+                health=stage.health,
             )
         )
 
@@ -118,7 +120,7 @@ def require_served(team: Team, stage: Stage, version: str) -> None:
     """Fail unless nginx sends visitors to every process of every app host, and all have that version."""
     upstream = team.proxy.root / f"{stage.prefix}/nginx/upstream.conf".lstrip("/")
     servers = re.findall(r"server (\S+:\d+);", upstream.read_text())
-    if len(set(servers)) != stage.settings.processes * len(team.app):
+    if len(set(servers)) != stage.processes * len(team.app):
         raise SystemExit(f"nginx sends visitors to {servers} only")
     visitors = [f"{team.proxy.address}:{stage.listen}"] * 20
     wrong = {(where, seen) for where in servers + visitors if (seen := answer(where)) != version}

@@ -11,8 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fleet.rig import supported
-from fleet.world import DIRECT, LISTEN, ROOT, Project, Visitors, World, ask, world
+from rig import supported
+from rig.visitors import DIRECT, LISTEN, Visitors, ask
+from rig.world import ROOT, Project, World, world
 
 COUNT = "| wc -l | xargs echo wheels uploaded:"
 

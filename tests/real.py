@@ -21,12 +21,16 @@ from typing import Any
 import jinja2
 
 from releaselib import config
-from releaselib.hosts import Host
-from releaselib.settings import Stage
-from releaselib.view import App, Proxy, Release, Slot, View
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.decide.journal import History
+from releaselib.decide.release import Release
+from releaselib.decide.view import AppSeen, ProxySeen, SlotSeen, View
 
 ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "releaselib/src/releaselib"
 PROJECT = "my-shop"
+NOTHING = History()
 
 
 def free_port(count: int = 1) -> int:
@@ -172,24 +176,29 @@ def release(version: str, serial: int = 1, **others: Any) -> Release:
 
 
 def seen(
-    slots: Mapping[str, Release | None], *, proxies: Sequence[str] = ("",), hosts: int = 1, stopped: str = ""
+    slots: Mapping[str, Release | None],
+    *,
+    proxies: Sequence[str] = ("",),
+    hosts: int = 1,
+    stopped: str = "",
+    history: History = NOTHING,
 ) -> View:
     """A view of hosts that all hold the same slots, each running unless it is in ``stopped``.
 
     ``proxies`` is what each proxy serves: "a 1.0", or nothing.
     """
     found = {
-        name: Slot(one, one is not None and name not in stopped, one is not None)
+        name: SlotSeen(one, one is not None and name not in stopped, one is not None)
         for name, one in slots.items()
     }
-    app = {Host(address=f"app{n}"): App("3.11.2", "x86_64", found) for n in range(1, hosts + 1)}
+    app = {Host(address=f"app{n}"): AppSeen("3.11.2", "x86_64", found) for n in range(1, hosts + 1)}
     proxy = {
-        Host(address=f"proxy{n}"): Proxy(
-            slot=text.partition(" ")[0], version=text.partition(" ")[2], set_up=True
+        Host(address=f"proxy{n}"): ProxySeen(
+            slot=text.partition(" ")[0], version=text.partition(" ")[2], site=True, program="nginx"
         )
         for n, text in enumerate(proxies, 1)
     }
-    return View(app, proxy, workers=not proxies)
+    return View(app, proxy, history=history, workers=not proxies)
 
 
 def end_nginx(where: Stage) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .rig import Fleet, Host, supported
-from .world import World, world
+from rig import Fleet, Host, supported
+from rig.world import World, world
 
 Hosts = Callable[..., list[Host]]
 

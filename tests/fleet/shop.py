@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,22 +14,17 @@ from typing import Any
 
 import pytest
 
-from releaselib import config, manage, release, status, words
+from releaselib import config
+from releaselib.actions import machines, release, status
 from releaselib.config import Project as Configured
+from releaselib.decide.journal import Report
+from releaselib.decide.release import Wanted
 from releaselib.errors import ReleaseError
-from releaselib.steps import Report
-
-from .rig import Host, wait_for
-from .world import Project, Visitors, World, ask
+from rig import Host, wait_for
+from rig.visitors import Visitors, ask
+from rig.world import Project, World
 
 FOLDER = "srv/my-service"  # of the project, on every host
-
-
-class Calm(threading.Event):
-    """Lets visitors come so seldom that the machine has time for the rest."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(0.1)
 
 
 @dataclass
@@ -46,10 +40,8 @@ class Shop:
     def configured(self, **settings: Any) -> Configured:
         """What the library works with; ``settings`` change the stage."""
         project = config.load(self.project.folder)
-        stage = project.stage("test")
-        app = {key: settings.pop(key) for key in list(settings) if key in type(stage.settings).model_fields}
-        changed = {**settings, "settings": stage.settings.model_copy(update=app)}
-        return project.model_copy(update={"stages": {"test": stage.model_copy(update=changed)}})
+        stage = project.stage("test").model_copy(update=settings)
+        return project.model_copy(update={"stages": {"test": stage}})
 
     def failed(
         self, code: int, act: Callable[..., object], *words: object, stage: Any = None, **options: Any
@@ -70,7 +62,7 @@ class Shop:
     def unnoticed(self) -> Iterator[None]:
         """Visitors get the same release, and no error, during and after the block."""
         before, files = self.served(), self.upstreams()
-        with Visitors([host.address for host in self.proxy], _end=Calm()) as visitors:
+        with Visitors([host.address for host in self.proxy], pause=0.1) as visitors:
             yield
         assert not visitors.failed
         assert {version for _, _, version in visitors.answers} == before
@@ -110,7 +102,11 @@ class Shop:
 
     def state(self) -> object:
         """Everything that a command which is refused leaves as it is."""
-        return self.held("a"), self.held("b"), self.events(), self.project.git("tag"), self.upstreams()
+        return self.events(), *self.holds()
+
+    def holds(self) -> tuple[object, ...]:
+        """The same without the journal, which is told of what failed under the lock."""
+        return self.held("a"), self.held("b"), self.project.git("tag"), self.upstreams()
 
     def events(self) -> list[str]:
         """What the journal tells, oldest first."""
@@ -119,12 +115,12 @@ class Shop:
 
     def status(self) -> str:
         """What `fab status` prints."""
-        return words.of(status.status(self.configured(), "test"))
+        return str(status.status(self.configured(), "test"))
 
     def release_again(self, version: str, **settings: Any) -> Report:
         """Release a version that is on the index already; it must be proved, and all visitors get it."""
-        report = release.release(self.configured(**settings), "test", asked=version, ref=version)
-        assert isinstance(report, Report)
+        wanted = Wanted(version=version, ref=version)
+        report = release.release(self.configured(**settings), "test", wanted)
         assert (self.served(), report.version, report.failed) == ({version}, version, 0)
         return report
 
@@ -132,13 +128,13 @@ class Shop:
         """Have a good release in the idle slot of all app hosts; its version."""
         held = set(self.held(self.idle))
         if len(held) > 1 or not held.pop():
-            release.deploy(self.configured(), "test", asked=self.other, slot=self.idle)
+            release.deploy(self.configured(), "test", Wanted(version=self.other, slot=self.idle))
         (version,) = set(self.held(self.idle))
         return version
 
     def start_nginx(self) -> None:
         """Do what the messages say for a proxy that was off."""
-        manage.control_nginx(self.configured(), "test", "start")
+        machines.control_nginx(self.configured(), "test", "start")
 
     def is_free(self) -> bool:
         """Whether nobody holds the lock of the stage."""

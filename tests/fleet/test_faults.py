@@ -19,27 +19,35 @@ from pathlib import Path
 import pytest
 
 import real
-from releaselib import config, health, index, lock, manage, nginx, pypiserver, release, ssh, status
-from releaselib.index import PASSWORD
-from releaselib.steps import Report
+from releaselib import config, index
+from releaselib.actions import release, slots, status
+from releaselib.decide.journal import Report
+from releaselib.decide.release import Wanted
+from releaselib.hosts import lock, nginx, proof, ssh
+from releaselib.hosts.connection import Unreachable
+from releaselib.index import pypiserver
+from releaselib.index.simple import PASSWORD
+from rig import Host, supported, wait_for
+from rig.image import DEPLOY
+from rig.visitors import ask
+from rig.world import BIN, bake, world
 
-from .image import DEPLOY
-from .rig import Host, supported, wait_for
 from .shop import FOLDER, Shop, dead, edited, fingerprint, once, other_key, squatter
-from .world import BIN, ask, bake, world
 
 pytestmark = pytest.mark.hosts
 
 # A controller that is killed at the very moment at which it would run SCRIPT on HOST.
 KILLED = """
 import os, signal, sys
-from releaselib import config, release, ssh
+from releaselib import config
+from releaselib.actions import release
+from releaselib.hosts import ssh
 script, host = sys.argv[1:]
 run = ssh.Ssh.run
-def dies(self, argv, **files):
+def dies(self, argv, *words, **options):
     if argv[3] == script and self.host.name == host:
         os.kill(os.getpid(), signal.SIGKILL)
-    return run(self, argv, **files)
+    return run(self, argv, *words, **options)
 ssh.Ssh.run = dies
 project = config.load()
 stage = project.stage("test").model_copy(update={"parallel": 1})  # one host after the other
@@ -136,8 +144,8 @@ def test_hosts_without_the_wanted_python_are_named(shop: Shop) -> None:
 
 def test_all_problems_are_told_at_once_also_who_has_a_port(shop: Shop) -> None:
     app, before = shop.app, shop.state()
-    manage.supervise(shop.configured(), "test", "shutdown", slot=shop.idle, hosts=app[0].address)
-    port = shop.configured().stage("test").settings.ports(shop.idle)[1]
+    slots.supervise(shop.configured(), "test", "shutdown", Wanted(slot=shop.idle, hosts=app[0].address))
+    port = shop.configured().stage("test").ports(shop.idle)[1]
     with squatter(app[0], port) as pid, other_key(app[1]), note(shop):
         text = shop.refused(3, release.release)
     owner = f"python3 -m http.server {port} (pid {pid})"
@@ -179,7 +187,7 @@ def test_a_host_that_falls_silent_at_work_is_given_up(shop: Shop, monkeypatch: p
     assert running.receive() == "begun"
     shop.app[0].cut()
     try:
-        with pytest.raises(ssh.Unreachable, match="the connection was lost") as caught:
+        with pytest.raises(Unreachable, match="the connection was lost") as caught:
             running.finish()
     finally:
         shop.app[0].heal()
@@ -222,7 +230,7 @@ def test_the_live_slot_is_safe_while_a_proxy_does_not_answer(shop: Shop) -> None
         assert "the proxies do not agree" in text
         assert f"{lost.address}: -" in text
         assert "next: fab nginx.start" in text
-    assert f"slot {live} is live" in shop.failed(3, manage.remove, slot=live)
+    assert f"slot {live} is live" in shop.failed(3, slots.remove, Wanted(slot=live))
     assert "the proxies do not agree" in shop.status()
     shop.start_nginx()
     assert shop.state() == before
@@ -246,7 +254,7 @@ def test_an_index_that_is_down_changes_nothing(shop: Shop) -> None:
 
 def test_a_wrong_upload_password_leaves_no_tag_and_no_wheel(shop: Shop, tmp_path: Path) -> None:
     where, before = shop.configured().stage("test").index, shop.state()
-    held, wheel = index.files(where, "my-service"), real.wheel(tmp_path, "my-service", "99.1")
+    held, wheel = index.of(where).files("my-service"), real.wheel(tmp_path, "my-service", "99.1")
     built = {"version": "99.1", "commit": shop.project.git("rev-parse", "HEAD"), "files": {}}
     built["files"] = {str(wheel): real.sha256(wheel)}
     (tmp_path / "built.json").write_text(json.dumps(built))
@@ -257,21 +265,22 @@ def test_a_wrong_upload_password_leaves_no_tag_and_no_wheel(shop: Shop, tmp_path
     assert "403" in done.stderr
     assert f"check [index] username (releaser) and {PASSWORD}" in done.stderr
     assert "a-guess" not in done.stdout + done.stderr
-    assert index.files(where, "my-service") == held
+    assert index.of(where).files("my-service") == held
     assert shop.state() == before
 
 
 def test_a_dependency_that_the_index_lacks_is_named_with_the_command_that_mends_it(
     shop: Shop, broken: Callable[[str, str, str], None]
 ) -> None:
-    where, before = shop.configured().stage("test").index, shop.state()
-    held = index.files(where, "my-service")
+    where, before, events = shop.configured().stage("test").index, shop.holds(), shop.events()
+    held = index.of(where).files("my-service")
     broken("pyproject.toml", "dependencies = [", 'dependencies = [\n    "iniconfig",')
     text = shop.refused(3, release.release)
     assert "the index lacks iniconfig" in text
     assert "next: fab index.sync --packages iniconfig" in text
-    assert index.files(where, "my-service") == held
-    assert shop.state() == before
+    assert index.of(where).files("my-service") == held
+    assert shop.holds() == before
+    assert shop.events() == [*events, "began", "failed"]
 
 
 # --- staging
@@ -303,10 +312,10 @@ def test_an_app_that_dies_or_lies_is_not_switched_to_and_the_next_release_works(
 
 def test_a_full_disk_is_named_and_what_one_host_lacks_is_not_switched_to(shop: Shop) -> None:
     full = shop.app[1]
-    manage.remove(shop.configured(), "test", slot=shop.idle, hosts=full.address)
+    slots.remove(shop.configured(), "test", Wanted(slot=shop.idle, hosts=full.address))
     full.fill_disk()
     try:
-        text = shop.refused(6, release.deploy, asked=shop.other)
+        text = shop.refused(6, release.deploy, Wanted(version=shop.other))
     finally:
         full.free_disk()
     assert "stage: 1 of 2 hosts failed" in text
@@ -320,10 +329,10 @@ def test_a_full_disk_is_named_and_what_one_host_lacks_is_not_switched_to(shop: S
 
 def test_a_stale_pid_file_ends_no_other_process(shop: Shop) -> None:
     host, idle = shop.app[0], shop.idle
-    manage.supervise(shop.configured(), "test", "shutdown", slot=idle, hosts=host.address)
+    slots.supervise(shop.configured(), "test", "shutdown", Wanted(slot=idle, hosts=host.address))
     pid = host.run(f"sleep 1000 >&- 2>&- & echo $! | tee /{FOLDER}/slots/{idle}/run/supervisord.pid").stdout
     assert re.search(rf"{host.address} +{idle} .* idle, stopped", shop.status())
-    release.deploy(shop.configured(), "test", asked=shop.other)
+    release.deploy(shop.configured(), "test", Wanted(version=shop.other))
     assert host.run(f"kill {pid}", check=False).returncode == 0
 
 
@@ -388,7 +397,7 @@ def test_a_proxy_that_dies_before_it_is_switched_takes_the_other_one_back(
     assert (shop.served(), shop.upstreams()) == (before, files)
 
 
-@pytest.mark.parametrize(("module", "name", "code"), [(lock, "hold", 5), (health, "begin", 6)])
+@pytest.mark.parametrize(("module", "name", "code"), [(lock, "hold", 5), (proof, "begin", 6)])
 def test_a_proxy_that_dies_before_the_switch_leaves_the_other_one_alone(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, module: object, name: str, code: int
 ) -> None:
@@ -406,7 +415,7 @@ def test_a_proxy_that_dies_after_the_switch_leaves_it_in_doubt(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version, lost = shop.warm(), shop.proxy[1]
-    once(monkeypatch, health, "switched", lost.power_off)
+    once(monkeypatch, proof, "switched", lost.power_off)
     with dead(lost):
         text = shop.failed(5, release.switch)
     assert f"prove: nginx sends visitors to slot {shop.live} ({version}), but it is not proved" in text
@@ -494,8 +503,7 @@ def test_a_stage_is_released_to_and_switched_with(shop: Shop, user: str, kind: s
     settings = {"user": user, "nginx": kind, "prefix": prefix}
     shop.project.configure(shop.world.stage([app], [proxy], name, **settings))
     for version in shop.versions:
-        report = release.release(config.load(shop.project.folder), name, asked=version, ref=version)
-        assert isinstance(report, Report)
+        report = release.release(config.load(shop.project.folder), name, Wanted(version=version, ref=version))
         assert (ask(proxy.address), report.failed) == (version, 0)
     owner = (proxy.root / prefix[1:] / "nginx/upstream.conf").stat().st_uid
     assert owner == {"root": 0, "deploy": DEPLOY}[user]
@@ -508,10 +516,8 @@ def test_of_workers_exactly_one_slot_runs_after_each_action(shop: Shop) -> None:
     project.configure(shop.world.stage(hosts, []))
     settings = config.load(project.folder)
     first = release.release(settings, "test")
-    assert isinstance(first, Report)
     assert running(hosts) == {first.slot}
-    second = release.release(settings, "test", asked=first.version, ref=first.version)
-    assert isinstance(second, Report)
+    second = release.release(settings, "test", Wanted(version=first.version, ref=first.version))
     assert second.slot != first.slot
     assert running(hosts) == {second.slot}
     assert release.rollback(settings, "test").slot == first.slot

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from releaselib import config, release, wheels
-from releaselib.ssh import Ssh
+from releaselib import config
+from releaselib.actions import release, wheels
+from releaselib.decide.release import Wanted
+from releaselib.hosts.ssh import Ssh
+from rig.visitors import ask
+from rig.world import World
 
 from .test_release import prepared, released
-from .world import World, ask
 
 pytestmark = pytest.mark.hosts
 
@@ -26,10 +29,10 @@ def test_functions_tasks_and_release_end_in_the_same_state(
         monkeypatch.setenv(name, value)
 
     loaded = config.load(project.folder)
-    built = wheels.build(loaded, tmp_path / "dist", stage="test")
+    built = wheels.build(loaded, tmp_path / "dist", Wanted(), stage="test")
     wheels.publish(loaded, built, stage="test")
-    release.deploy(loaded, "test", asked=built.version)
-    by_functions = release.switch(loaded, "test", slot="a")
+    release.deploy(loaded, "test", Wanted(version=built.version))
+    by_functions = release.switch(loaded, "test", Wanted(slot="a"))
     assert ask(address) == built.version == by_functions.version
     state_by_functions = state(team, "a")
 
@@ -77,6 +80,6 @@ def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
     for name, host in hosts.items():
         assert host.log.read_text().count("Accepted publickey") == logins[name] + 1
         ran = {script: number for (address, script), number in scripts.items() if address == host.address}
-        looks = ran.pop("check.sh")
+        looks = ran.pop("facts.sh")
         assert set(ran.values()) == {1}
         assert looks == (1 if name.startswith("app") else 2)  # the proxies are seen again under the lock

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .world import ROOT, Project, World, ask
+from rig.visitors import ask
+from rig.world import ROOT, Project, World
 
 pytestmark = pytest.mark.hosts
 

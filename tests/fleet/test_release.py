@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .world import Project, Visitors, World, bake
+from rig.visitors import Visitors
+from rig.world import Project, World, bake
 
 pytestmark = pytest.mark.hosts
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from forges import KINDS
-from releaselib.index import PASSWORD
-
-from .world import World, ask, bake
+from releaselib.index.simple import PASSWORD
+from rig.visitors import ask
+from rig.world import World, bake
 
 pytestmark = pytest.mark.hosts
 

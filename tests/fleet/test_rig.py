@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from . import rig
-from .ground import NETNS
-from .rig import Fleet, Host, RigError, supported, sweep, wait_for
+import rig.hosts
+from rig import Fleet, Host, RigError, supported, sweep, wait_for
+from rig.ground import NETNS
 
 pytestmark = pytest.mark.hosts
 
@@ -35,7 +35,7 @@ with Connection(sys.argv[1]) as connection:
 OWNER = """
 import sys, time
 from pathlib import Path
-from fleet.rig import Fleet
+from rig import Fleet
 with Fleet(Path(sys.argv[1])) as fleet:
     fleet.add("app1", disk="8m").run("sleep 1000 >&- 2>&- &")
     print(fleet.name, flush=True)
@@ -290,7 +290,7 @@ def test_nothing_is_left_when_the_end_is_interrupted(tmp_path: Path, monkeypatch
     def interrupt(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rig, "wipe", interrupt)
+    monkeypatch.setattr(rig.hosts, "wipe", interrupt)
     with pytest.raises(KeyboardInterrupt), Fleet(tmp_path / "other") as other:
         other.add("app1")
     wait_for(lambda: remains(other.name) == [], f"the end of {other.name}")

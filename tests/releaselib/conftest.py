@@ -13,17 +13,18 @@ import pytest
 from uv import find_uv_bin
 
 import real
-from releaselib import output, pypiserver, shell
-from releaselib.fleet import Fleet
-from releaselib.resolve import TOOLS
-from releaselib.settings import Index
+from releaselib import process, progress
+from releaselib.config.tables import Index, OwnIndex
+from releaselib.hosts.fleet import Fleet
+from releaselib.index import pypiserver
+from releaselib.wheels.resolve import TOOLS
 
 
 @pytest.fixture(autouse=True)
 def _loud_again() -> Iterator[None]:
     """A test that silences progress does so for itself only."""
     yield
-    output.set_quiet(False)
+    progress.set_quiet(False)
 
 
 @pytest.fixture
@@ -65,15 +66,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     old.rename(packages / "shelf_abi-1.0-cp38-cp38-manylinux2014_x86_64.whl")
     real.wheel(packages, "shelf-broken", "1.0", requires=["nowhere-to-be-found>=2", "lost-too"])
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(packages), *TOOLS)
-    shell.run(pip)
+    process.run(pip)
     uv = packages / f"uv-0.0.1-py3-none-manylinux_2_17_{os.uname().machine}.whl"
     with zipfile.ZipFile(uv, "w") as archive:
         archive.write(find_uv_bin(), "uv-0.0.1.data/scripts/uv")
     server = pypiserver.Server(folder, "127.0.0.1", real.free_port())
     pypiserver.ensure(server, "releaser")
-    yield Index(
-        url=f"{server.url}simple/", upload_url=server.url, username="releaser", folder=str(server.folder)
-    )
+    yield OwnIndex.at(server.port, str(server.folder))
     real.end(folder / "pid")
 
 

@@ -13,10 +13,10 @@ import pytest
 from packaging.version import Version
 
 import real
-from releaselib import build
 from releaselib.errors import CommandFailed, Refused
 from releaselib.output import as_json
-from releaselib.source import clone
+from releaselib.wheels import build
+from releaselib.wheels.source import clone
 
 BACKEND = """
 import io, os, sys, tarfile, zipfile
@@ -81,7 +81,11 @@ def project(folder: Path, *, version: str = "", wheel: str = "pass") -> Path:
 
 
 def built(folder: Path, out: Path, version: str) -> build.Built:
-    return build.build(folder, out, name="my-shop", version=version, commit=COMMIT, committed=1_700_000_000)
+    return build.build(folder, out, build.Stamp("my-shop", version, COMMIT, 1_700_000_000))
+
+
+def names(made: build.Built) -> list[str]:
+    return [Path(path).name for path in made.files]
 
 
 def test_setuptools_scm_stamps_version_and_commit(
@@ -89,18 +93,14 @@ def test_setuptools_scm_stamps_version_and_commit(
 ) -> None:
     commit = repository.commit({"pyproject.toml": SETUPTOOLS, "my_shop/__init__.py": ""})
     folder = clone(repository.folder, commit, tmp_path / "clone")
-    made = build.build(
-        folder, out, name="my-shop", version="2026.11.23.1+fix", commit=commit, committed=1_700_000_000
-    )
-    assert [path.name for path in made.paths] == [
-        "my_shop-2026.11.23.1+fix-py3-none-any.whl",
-        "my_shop-2026.11.23.1+fix.tar.gz",
-    ]
-    with zipfile.ZipFile(made.paths[0]) as archive:
-        stamp = archive.read("my_shop/_version.py").decode()
+    stamp = build.Stamp("my-shop", "2026.11.23.1+fix", commit, 1_700_000_000)
+    made = build.build(folder, out, stamp)
+    assert names(made) == ["my_shop-2026.11.23.1+fix-py3-none-any.whl", "my_shop-2026.11.23.1+fix.tar.gz"]
+    with zipfile.ZipFile(made.wheel) as archive:
+        written = archive.read("my_shop/_version.py").decode()
         assert {info.date_time[:3] for info in archive.infolist()} == {(2023, 11, 14)}
-    assert "version = '2026.11.23.1+fix'" in stamp
-    assert f"'g{commit[:9]}" in stamp
+    assert "version = '2026.11.23.1+fix'" in written
+    assert f"'g{commit[:9]}" in written
 
 
 def test_files_are_told_with_their_sha256_and_the_next_command_can_take_them(
@@ -116,10 +116,7 @@ def test_a_build_is_not_troubled_by_what_is_there_already(tmp_path: Path, out: P
     folder = project(tmp_path / "project")
     built(folder, out, "1.0")
     (out / "notes.gz").write_text("not of a build")
-    assert [path.name for path in built(folder, out, "2.0").paths] == [
-        "my_shop-2.0-py3-none-any.whl",
-        "my_shop-2.0.tar.gz",
-    ]
+    assert names(built(folder, out, "2.0")) == ["my_shop-2.0-py3-none-any.whl", "my_shop-2.0.tar.gz"]
     assert len(list(out.iterdir())) == 5
 
 
@@ -157,10 +154,10 @@ CHECKED: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("names", "words"), CHECKED.values(), ids=CHECKED)
-def test_only_the_version_asked_for_will_do(names: list[str], words: str) -> None:
+@pytest.mark.parametrize(("made", "words"), CHECKED.values(), ids=CHECKED)
+def test_only_the_version_asked_for_will_do(made: list[str], words: str) -> None:
     with pytest.raises((Refused, CommandFailed), match=words.replace("+", r"\+")):
-        build.check(names, "my-shop", "1.0")
+        build.check(made, "my-shop", "1.0")
 
 
 def test_the_same_version_in_other_words_will_do() -> None:
@@ -180,7 +177,7 @@ def test_a_file_name_tells_its_version(name: str, version: str) -> None:
 
 
 def test_what_stamps_a_build_is_named_after_the_project() -> None:
-    assert build.environment("My.Shop-x", "1.0", "abc", 7) == {
+    assert build.environment(build.Stamp("My.Shop-x", "1.0", "abc", 7)) == {
         "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MY_SHOP_X": "1.0",
         "SETUPTOOLS_SCM_PRETEND_METADATA_FOR_MY_SHOP_X": '{node="gabc"}',
         "SOURCE_DATE_EPOCH": "7",

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticUndefined
 
 import real
 from releaselib import config
+from releaselib.config.tables import PORT_STEP, App, Forge, Index, OwnIndex, Stage, StageTable, Table
 from releaselib.errors import ConfigError
-from releaselib.settings import PORT_STEP, App, Index, Stage
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 STAGE: dict[str, Any] = {"app": ["h1"], "proxy": ["p1"]}
 
@@ -69,9 +78,13 @@ UNKNOWN = {
         "stages.live.app.0.prot: unknown key; did you mean 'port'?",
     ),
     "like nothing known": ({"zzz": 1}, "zzz: unknown key"),
-    "that the library keeps for itself": (
-        {"stages": {"live": STAGE | {"settings": {}}}},
-        "stages.live.settings: unknown key",
+    "of a stage that the library keeps for itself": (
+        {"stages": {"live": STAGE | {"project": "x"}}},
+        "stages.live.project: unknown key",
+    ),
+    "of the index that the library keeps for itself": (
+        {"index": {"folder": "/tmp"}},
+        "index.folder: unknown key",
     ),
 }
 
@@ -94,7 +107,7 @@ def test_a_stage_must_be_a_table() -> None:
 
 
 APP_KEYS = sorted(App.model_fields)
-STAGE_KEYS = sorted({*Stage.model_fields} - {"name", "settings", "app", "proxy"})
+STAGE_KEYS = sorted({*StageTable.model_fields} - {*App.model_fields, "app", "proxy"})
 
 
 @pytest.mark.parametrize("key", APP_KEYS)
@@ -128,16 +141,14 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a host that is no address": ({"app": ["h 1"]}, "app.0.address: string should match pattern"),
     "a host that could be an option": ({"app": ["h1;reboot"]}, "app.0.address: string should match pattern"),
-    "a host of numbers": ({"app": [1]}, "app.0: must be an address or a table with an address"),
-    "a host without an address": (
-        {"app": [{"port": 2222}]},
-        "app.0: must be an address or a table with an address",
-    ),
+    "a host of numbers": ({"app": [1]}, "app.0: must be a table"),
+    "a host without an address": ({"app": [{"port": 2222}]}, "app.0.address: field required"),
+    "half a range": ({"app": ["h[1:"]}, "app: is no address and no range like 10.0.0.[1:20]: h[1:"),
     "an ssh port beyond all ports": (
         {"app": [{"address": "h1", "port": 70000}]},
         "app.0.port: input should be less than or equal to 65535",
     ),
-    "a command that is none": ({"app": {"command": 3}}, "app.command: must be a command line"),
+    "a command that is none": ({"app": {"command": 3}}, "app: the command 3 failed: "),
     "one slot": ({"slots": ["a"]}, "slots: must be two or more different letters"),
     "a slot twice": ({"slots": ["a", "a"]}, "slots: must be two or more different letters"),
     "a slot beyond i": ({"slots": ["a", "j"]}, "slots: must be two or more different letters"),
@@ -164,7 +175,7 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
         {"index": {"url": "https://me:secret@index/simple"}},
         "index.url: holds a user or password",
     ),
-    "an index of another kind": ({"index": "remote"}, "index: input should be a valid dictionary"),
+    "an index of another kind": ({"index": "remote"}, "index: must be a table"),
 }
 
 
@@ -196,13 +207,13 @@ def test_all_problems_of_all_tables_are_told_at_once() -> None:
         }
     )
     assert [line.partition(":")[0] for line in lines] == [
-        "indx",
         "app.slots",
         "app.processes",
-        "stages.live.paralel",
         "stages.live.app",
         "stages.live.proxy",
+        "stages.live.paralel",
         "stages.test.prefix",
+        "indx",
     ]
 
 
@@ -222,15 +233,24 @@ def test_a_stage_overrides_what_app_says() -> None:
             "stages": {"live": STAGE | {"processes": 5}},
         }
     )
-    settings = project.stage("live").settings
-    assert (settings.port_base, settings.processes, settings.slots) == (9000, 5, ("a", "b", "c"))
+    found = project.stage("live")
+    assert (found.port_base, found.processes, found.slots) == (9000, 5, ("a", "b", "c"))
+
+
+def test_what_is_wrong_in_app_is_told_once_and_not_for_every_stage() -> None:
+    text = {"app": {"processes": 0, "zzz": 1}, "stages": {"live": STAGE, "test": STAGE | {"processes": 11}}}
+    assert [line.partition(":")[0] for line in complaints(text)] == [
+        "app.processes",
+        "app.zzz",
+        "stages.test.processes",
+    ]
 
 
 def test_a_stage_over_ssh_gets_what_follows_from_its_name() -> None:
     found = stage()
     assert found.prefix == "/srv/my-shop"
     assert found.profile == "live"
-    assert (found.bind, found.listen, found.listen_port()) == ("0.0.0.0", "80", 80)
+    assert (found.bind, found.listen, found.listen_port) == ("0.0.0.0", "80", 80)
     assert (found.parallel, found.max_failures, found.keep_warm, found.local) == (30, 0, True, False)
 
 
@@ -238,14 +258,9 @@ def test_a_stage_on_this_machine_stays_in_the_folder_of_the_project() -> None:
     found = stage(app=["local"], proxy=["local"], nginx="own", prefix=".local", index="local", port_base=9100)
     assert found.local
     assert found.prefix == "/shop/.local"
-    assert (found.bind, found.listen_port()) == ("127.0.0.1", 9190)
-    assert found.index == Index(
-        url="http://127.0.0.1:9191/simple/",
-        upload_url="http://127.0.0.1:9191/",
-        username="releaser",
-        folder="/shop/.local/index",
-    )
-    assert found.index.password_file == Path("/shop/.local/index/password")
+    assert (found.bind, found.listen_port) == ("127.0.0.1", 9190)
+    assert found.index == OwnIndex.at(9191, "/shop/.local/index")
+    assert (found.index.url, found.index.username) == ("http://127.0.0.1:9191/simple/", "releaser")
 
 
 def test_a_stage_without_an_index_takes_the_one_of_the_project() -> None:
@@ -267,7 +282,7 @@ LISTEN = {
 
 @pytest.mark.parametrize(("listen", "port"), LISTEN.values(), ids=LISTEN)
 def test_a_proxy_is_asked_at_the_port_it_listens_on(listen: str, port: int) -> None:
-    assert stage(listen=listen).listen_port() == port
+    assert stage(listen=listen).listen_port == port
 
 
 @pytest.mark.parametrize("processes", [1, 2, PORT_STEP])
@@ -276,6 +291,32 @@ def test_no_two_slots_share_a_port(processes: int) -> None:
     every = [port for slot in app.slots for port in app.ports(slot)]
     assert len(every) == len(set(every)) == 9 * processes
     assert app.ports("b")[0] == app.port_base + PORT_STEP
+
+
+def test_the_site_lies_where_nginx_reads_it() -> None:
+    assert stage(nginx="own").paths.site == "/srv/my-shop/nginx/site.conf"
+    assert stage(nginx="system").paths.site == "/etc/nginx/conf.d/my-shop.conf"
+
+
+NAMES = {
+    "none": ("_", "localhost"),
+    "one": ("shop.example", "shop.example"),
+    "two": ("a.example b", "a.example"),
+}
+
+
+@pytest.mark.parametrize(("names", "header"), NAMES.values(), ids=NAMES)
+def test_a_proxy_is_asked_with_the_first_name_of_the_site(names: str, header: str) -> None:
+    assert stage(server_name=names).host_header == header
+
+
+def test_every_path_on_a_host_is_below_the_prefix_and_has_one_name() -> None:
+    paths = stage().paths
+    assert all(path.startswith("/srv/my-shop") for name, path in paths.variables.items() if name != "site")
+    assert paths.slot("b") == "/srv/my-shop/slots/b"
+    assert paths.socket("b") == "/srv/my-shop/slots/b/run/supervisor.sock"
+    with pytest.raises(AttributeError, match="there is no path called nowhere"):
+        _ = paths.nowhere
 
 
 def test_the_lock_is_on_every_proxy_and_without_one_on_the_first_host() -> None:
@@ -330,3 +371,55 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_values_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         stage().parallel = 1
+
+
+# --- the documentation
+
+DOCS = (real.ROOT / "docs/release-toml.md").read_text("utf-8")
+DOCUMENTED: dict[str, type[Table]] = {"index": Index, "app": App, "stages.NAME": StageTable, "forge": Forge}
+DERIVED = {
+    "listen",
+    "prefix",
+    "profile",
+    "bind",
+    "user",
+    "url",
+    "name",
+    "namespace",
+    "python",
+    "index",
+    "known_hosts",
+}
+"""Their defaults follow from something else, which the documentation says in words."""
+
+
+def rows(table: str) -> dict[str, str]:
+    """Key -> default, as the documentation has them for a table."""
+    section = DOCS.partition(f"## [{table}]")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| (`[^|]+`) \| ([^|]*)\|", section, re.MULTILINE)
+    pairs = [(re.findall(r"`(\w+)`", keys), default.strip()) for keys, default in found]
+    shared = {key: default for keys, default in pairs if len(keys) == 1 for key in keys}
+    for keys, default in pairs:
+        if len(keys) > 1:
+            shared |= dict(
+                zip(keys, default.split(", ") if ", " in default else [default] * len(keys), strict=False)
+            )
+    return shared
+
+
+@pytest.mark.parametrize("table", DOCUMENTED)
+def test_the_documentation_has_every_key_with_its_default(table: str) -> None:
+    model, told = DOCUMENTED[table], rows(table)
+    known = {*model.model_fields} - ({*App.model_fields} if model is StageTable else set())
+    assert told.keys() == known
+    for key in known - DERIVED:
+        default = model.model_fields[key].default
+        if default is not PydanticUndefined and default not in ("", None):
+            assert told[key].strip("`") == json.dumps(default), key
+
+
+def test_the_example_of_the_documentation_is_a_configuration() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    found = parse(tomllib.loads(example))
+    assert list(found.stages) == ["local", "production"]
+    assert found.forge is not None

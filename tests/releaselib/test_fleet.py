@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,13 @@ from pathlib import Path
 import pytest
 
 import real
-from releaselib.errors import CommandFailed, ReleaseError
-from releaselib.fleet import Fleet, Here, Remote, Result, call, connected
-from releaselib.hosts import Host
-from releaselib.shell import Output
+from releaselib.config.inventory import Host
+from releaselib.decide.budget import Budget
+from releaselib.errors import CommandFailed, ConfigError, HostsFailed, ReleaseError
+from releaselib.hosts.connection import TIMED_OUT, Remote
+from releaselib.hosts.fleet import Fleet, Results, connected
+from releaselib.hosts.here import Here
+from releaselib.process import Output
 
 
 @pytest.fixture
@@ -34,20 +36,26 @@ def test_a_command_runs_to_its_end_and_gives_both_streams(remote: Remote) -> Non
     assert remote.run(("sh", "-c", "echo out; echo err >&2; exit 3")) == Output(3, "out\n", "err\n")
 
 
-def test_files_reach_a_command_as_json(remote: Remote) -> None:
-    files = {"größe.txt": "one\ntwo\0☃", "empty": ""}
-    assert json.loads(remote.run(("cat",), files=files).stdout) == files
-    assert json.loads(remote.run(("cat",)).stdout) == {}
+def test_text_reaches_a_command_as_it_is(remote: Remote) -> None:
+    assert remote.run(("cat",), "one\ntwo\0☃").stdout == "one\ntwo\0☃"
+    assert remote.run(("cat",)).stdout == ""
 
 
-def test_files_that_nobody_reads_do_no_harm(remote: Remote) -> None:
-    assert remote.run(("true",), files={"large": "x" * 1_000_000}).code == 0
+def test_text_that_nobody_reads_does_no_harm(remote: Remote) -> None:
+    assert remote.run(("sh", "-c", "exit 3"), "x" * 1_000_000).code == 3
 
 
-def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
+def test_a_command_that_does_not_end_is_given_up(tmp_path: Path) -> None:
     fleet = Fleet(real.stage(tmp_path, command_timeout=1))
-    done = fleet.remote(fleet.stage.app[0]).run(("sleep", "1000"))
-    assert done == Output(124, "", "no end after 1 s")
+    done = fleet.remote(fleet.stage.app[0]).run(("sleep", "1000"), seconds=0.5)
+    assert done == Output(TIMED_OUT, "", "no end after 1.5 s")
+
+
+def test_a_command_that_is_not_silent_is_given_up_too(tmp_path: Path) -> None:
+    """What counts is the whole time that it takes, whatever it says."""
+    fleet = Fleet(real.stage(tmp_path, command_timeout=1))
+    done = fleet.remote(fleet.stage.app[0]).run(("sh", "-c", "while sleep 0.05; do echo on; done"))
+    assert done.code == TIMED_OUT
 
 
 def test_a_command_that_was_started_can_be_talked_with(remote: Remote) -> None:
@@ -63,7 +71,7 @@ def test_a_command_that_has_ended_says_nothing_more(remote: Remote) -> None:
     assert running.finish() == Output(0, "", "")
 
 
-def test_results_come_in_the_order_of_the_hosts_with_errors_among_them() -> None:
+def test_results_come_in_the_order_of_the_hosts_with_errors_apart() -> None:
     fleet = many(3)
     hosts = list(fleet._remotes)
 
@@ -73,9 +81,10 @@ def test_results_come_in_the_order_of_the_hosts_with_errors_among_them() -> None
         return remote.host.name.upper()
 
     results = fleet.each(hosts, work)
-    assert [result.host for result in results] == hosts
-    assert [result.value for result in results] == ["H0", "H1", None, "H3", "H4", "H5", "H6", None, "H8"]
-    assert [str(result.error) for result in results if result.error] == ["h2: no route", "h7: no route"]
+    good = [host for host in hosts if host.name not in ("h2", "h7")]
+    assert results.succeeded == {host: host.name.upper() for host in good}
+    assert list(results.succeeded) == good
+    assert [str(error) for error in results.failures.values()] == ["h2: no route", "h7: no route"]
 
 
 def test_an_error_that_nobody_foresaw_is_not_hidden_among_the_results() -> None:
@@ -103,11 +112,11 @@ def test_as_many_hosts_are_at_work_at_once_as_the_stage_says(parallel: int) -> N
     hosts.all = threading.Event()
     results = fleet.each(hosts, lambda remote: hosts.all.wait())  # nobody is done before all are handed out
     assert hosts.threads == min(parallel, 9)
-    assert len(results) == 9
+    assert len(results.succeeded) == 9
 
 
 def test_no_hosts_are_no_work() -> None:
-    assert many(3).each((), lambda remote: 1 / 0) == []
+    assert many(3).each((), lambda remote: 1 / 0) == Results({}, {})
 
 
 def test_a_host_is_connected_once(here: Fleet) -> None:
@@ -134,24 +143,29 @@ def test_connections_are_closed_at_the_end_whatever_happens() -> None:
     assert closed == ["local"]
 
 
-def test_a_result_gives_its_value_or_raises_its_error() -> None:
-    host = Host(address="h1")
-    assert Result(host, 0).get() == 0
-    with pytest.raises(CommandFailed, match="no route"):
-        Result(host, None, CommandFailed("no route")).get()
+H1, H2 = Host(address="h1"), Host(address="h2")
+MIXED: Results[str] = Results({H1: "up"}, {H2: CommandFailed("h2: no route")})
 
 
-def test_a_script_that_fails_is_told_with_host_reason_and_last_lines(remote: Remote) -> None:
-    with pytest.raises(CommandFailed) as caught:
-        call(
-            remote, "check.sh", "9.9", "/srv", why={69: "there is no Python"}, next_step="apt-get install it"
-        )
-    assert str(caught.value) == (
-        "local: there is no Python\n    no Python 9.9 on this host\nnext: apt-get install it"
-    )
+def test_all_must_have_succeeded_where_that_is_required() -> None:
+    whole = Results({H1: "up"}, {})
+    assert whole.require("hosts failed") == {H1: "up"}
+    assert whole.named("hosts failed") == {"h1": "up"}
+    with pytest.raises(HostsFailed) as caught:
+        MIXED.named("hosts failed: validate")
+    assert str(caught.value) == "1 of 2 hosts failed: validate\n    h2: no route\nnext: fab status"
 
 
-def test_a_script_that_fails_for_no_known_reason_tells_its_name_and_code(remote: Remote) -> None:
-    with pytest.raises(CommandFailed) as caught:
-        call(remote, "check.sh", "9.9", "/srv")
-    assert caught.value.what == "local: check.sh failed (exit code 69)"
+def test_within_a_budget_some_may_have_failed_and_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert MIXED.within(Budget(1, 2)) == {H1: "up"}
+    assert capsys.readouterr().err == "left out of the switch: h2: no route\n"
+    with pytest.raises(HostsFailed, match="1 of 2 hosts failed \\(max_failures = 0\\)"):
+        MIXED.within(Budget(0, 2))
+
+
+def test_a_file_of_known_hosts_that_is_missing_is_told_before_anything_is_connected(tmp_path: Path) -> None:
+    stage = real.stage(tmp_path, app=["h1"], proxy=[], known_hosts="hosts/known")
+    with pytest.raises(ConfigError) as caught, connected(stage):
+        pytest.fail("it went on")
+    assert caught.value.what == f"stages.test.known_hosts: {tmp_path}/hosts/known is missing"
+    assert caught.value.next_step.startswith("ssh-keyscan HOST >> ")

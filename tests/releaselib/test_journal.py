@@ -3,87 +3,119 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+import re
+from dataclasses import fields, replace
 
 import pytest
 
-from releaselib.fleet import Fleet
-from releaselib.journal import History, last_began, parse, read, unfinished, wheels_of
+import real
+from releaselib.decide.journal import (
+    KINDS,
+    Began,
+    Event,
+    Failed,
+    History,
+    Report,
+    Staged,
+    Switched,
+    Switching,
+    read,
+    written,
+)
 
-BEGAN = {"event": "began", "action": "release", "release": {"version": "2.0"}}
-STAGED = {"event": "staged", "release": {"version": "2.0", "wheels": {"shop": "2.0", "tornado": "6.5"}}}
-AGAIN = {"event": "staged", "release": {"version": "2.0", "wheels": {"shop": "2.0", "tornado": "6.6"}}}
-OTHER = {"event": "staged", "release": {"version": "1.0", "wheels": {"shop": "1.0"}}}
-STRANGE = {"event": "failed", "error": "größe\u2028☃"}
-SWITCHING, DONE, FAILED = {"event": "switching"}, {"event": "done"}, {"event": "failed"}
+TWO = real.release("2.0", 2, staged=4, wheels={"shop": "2.0", "tornado": "6.5"})
+BEGAN = Began("release", "maria@desk", "today", "b", "a", TWO)
+STAGED = Staged("b", ["h1"], TWO)
+AGAIN = Staged("b", ["h1"], replace(TWO, wheels={"shop": "2.0", "tornado": "6.6"}))
+OTHER = Staged("a", ["h1"], real.release("1.0", 1, wheels={"shop": "1.0"}))
+STRANGE = Failed("release", "größe\u2028☃")
+EVERY: tuple[Event, ...] = (
+    BEGAN,
+    STAGED,
+    Switching("b", "a"),
+    Switched("b", "a"),
+    STRANGE,
+    Report("release"),
+)
+DONE, FAILED, SWITCHING = Report("release"), Failed("release", "no"), Switching("b")
 
 
-def lines(*events: dict[str, Any] | str) -> str:
-    return "".join((e if isinstance(e, str) else json.dumps(e)) + "\n" for e in events)
+@pytest.mark.parametrize("event", EVERY, ids=[event.event for event in EVERY])
+def test_an_event_is_read_as_it_was_written(event: Event) -> None:
+    line = written(event)
+    assert "\n" not in line
+    assert read(line) == event
+    assert type(read(line)) is type(event)
 
 
-PARSED: dict[str, tuple[str, list[dict[str, Any]], bool]] = {
-    "free": (lines(BEGAN, DONE, "free"), [BEGAN, DONE], False),
-    "locked": (lines(BEGAN, "locked"), [BEGAN], True),
-    "before the first action": ("free\n", [], False),
-    "no answer": ("", [], False),
-    "a line that a crash cut off": (lines(BEGAN, '{"event": "do', DONE, "free"), [BEGAN, DONE], False),
-    "blocks that were never written": (lines(BEGAN, "\0\0\0", DONE, "free"), [BEGAN, DONE], False),
-    "a line that is no event": (lines("7", BEGAN, "free"), [BEGAN], False),
-    "words of other places": (lines(STRANGE, "free"), [STRANGE], False),
+def test_every_kind_of_event_was_tried() -> None:
+    assert {event.event for event in EVERY} == set(KINDS)
+
+
+def test_the_schema_in_the_docs_names_every_event_with_every_key() -> None:
+    docs = (real.ROOT / "docs/journal.md").read_text().partition("| --- |")[2]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", docs, re.M)
+    told = {event: re.findall(r"`(\w+)`", keys) for event, keys in rows}
+    assert told == {name: [one.name for one in fields(kind) if one.init] for name, kind in KINDS.items()}
+
+
+UNREADABLE = {
+    "a line that a crash cut off": '{"event": "do',
+    "blocks that were never written": "\0\0\0",
+    "a number": "7",
+    "nothing": "",
+    "an event that only a newer library knows": '{"event": "danced", "who": "maria"}',
+    "no event": '{"who": "maria"}',
 }
 
 
-@pytest.mark.parametrize(("text", "events", "locked"), PARSED.values(), ids=PARSED)
-def test_events_are_read_line_by_line(text: str, events: list[dict[str, Any]], locked: bool) -> None:
-    assert parse(text) == History(events, locked)
+@pytest.mark.parametrize("line", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_is_passed_over(line: str) -> None:
+    assert History.of([written(BEGAN), line, written(DONE)]).events == (BEGAN, DONE)
 
 
-UNFINISHED: dict[str, tuple[list[dict[str, Any]], bool, dict[str, Any] | None]] = {
-    "nothing": ([], False, None),
-    "done": ([BEGAN, STAGED, DONE], False, None),
-    "failed": ([BEGAN, FAILED], False, None),
-    "cut off": ([BEGAN, STAGED, SWITCHING], False, BEGAN),
-    "cut off after one that was done": (
-        [BEGAN, DONE, {**BEGAN, "action": "rollback"}],
-        False,
-        {**BEGAN, "action": "rollback"},
-    ),
-    "still at work": ([BEGAN, STAGED], True, None),
-    "begun again": ([BEGAN, BEGAN, DONE], False, None),
+def test_keys_of_another_library_are_passed_over_and_those_it_lacks_are_empty() -> None:
+    line = {
+        "event": "began",
+        "action": "release",
+        "colour": "green",
+        "release": {"project": "s", "version": "1"},
+    }
+    found = read(json.dumps(line))
+    assert isinstance(found, Began)
+    assert (found.what, found.who) == ("release 1", "")
+
+
+UNFINISHED: dict[str, tuple[tuple[Event, ...], bool, Began | None]] = {
+    "nothing": ((), False, None),
+    "done": ((BEGAN, STAGED, DONE), False, None),
+    "failed": ((BEGAN, FAILED), False, None),
+    "cut off": ((BEGAN, STAGED, SWITCHING), False, BEGAN),
+    "cut off after one that was done": ((BEGAN, DONE, Began("rollback")), False, Began("rollback")),
+    "still at work": ((BEGAN, STAGED), True, None),
+    "begun again": ((BEGAN, BEGAN, DONE), False, None),
 }
 
 
 @pytest.mark.parametrize(("events", "locked", "began"), UNFINISHED.values(), ids=UNFINISHED)
 def test_an_action_that_neither_ended_nor_failed_is_unfinished_unless_it_is_at_work(
-    events: list[dict[str, Any]], locked: bool, began: dict[str, Any] | None
+    events: tuple[Event, ...], locked: bool, began: Began | None
 ) -> None:
-    assert unfinished(History(events, locked)) == began
+    assert History(events, locked).unfinished == began
 
 
 def test_the_last_beginning_tells_who_is_at_work() -> None:
-    rollback = {**BEGAN, "action": "rollback"}
-    assert last_began(History([BEGAN, DONE, rollback, STAGED], True)) == rollback
-    assert last_began(History([DONE], False)) is None
+    assert History((BEGAN, DONE, Began("rollback"), STAGED), True).last_began == Began("rollback")
+    assert History((DONE,), False).last_began is None
 
 
-def test_a_version_is_staged_again_with_the_wheels_of_its_last_time() -> None:
-    history = History([STAGED, OTHER, AGAIN, DONE], False)
-    assert wheels_of(history, "2.0") == {"shop": "2.0", "tornado": "6.6"}
-    assert wheels_of(history, "3.0") == {}
+def test_a_version_is_staged_again_as_it_was_the_last_time() -> None:
+    history = History((STAGED, OTHER, AGAIN, DONE))
+    assert history.release("2.0") == AGAIN.release
+    assert history.release("3.0") is None
 
 
-def test_the_last_lines_are_read_from_the_host(here: Fleet) -> None:
-    assert read(here) == History([], False)
-    journal = Path(here.stage.prefix) / "journal.jsonl"
-    journal.parent.mkdir(parents=True)
-    journal.write_text(lines(BEGAN, STAGED, DONE))
-    assert read(here, 2) == History([STAGED, DONE], False)
-
-
-def test_a_last_line_without_its_end_is_read_too(here: Fleet) -> None:
-    journal = Path(here.stage.prefix) / "journal.jsonl"
-    journal.parent.mkdir(parents=True)
-    journal.write_text(lines(BEGAN, DONE).rstrip())
-    assert read(here) == History([BEGAN, DONE], False)
+def test_the_number_of_the_last_staging_is_known_also_when_it_failed() -> None:
+    assert History((BEGAN, FAILED)).staged == 4
+    assert History((Began("release", release=real.release("1.0", 7)),)).staged == 7, "of an older library"
+    assert History().staged == 0

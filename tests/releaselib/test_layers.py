@@ -1,51 +1,35 @@
-"""Imports go one way: tasks, actions, features, values, errors. This is read from the text of the modules."""
+"""Folders are the layers, and imports go one way; read from the text of the modules, by the folders alone."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(str(resources.files("releaselib")))
-FEATURES = {
-    "version",
-    "source",
-    "build",
-    "publish",
-    "slot",
-    "supervisor",
-    "nginx",
-    "health",
-    "lock",
-    "journal",
-    "forge",
-    "resolve",
-    "mirror",
-    "pypiserver",
-    "check",
-}
-VALUES = {"errors", "hosts", "settings", "view", "output", "shell", "hooks"}
-ACTIONS = {"release", "phases", "steps", "wheels", "work", "manage", "status", "repository"}
-TASKS = {"tasks", "parts", "tasking", "words"}
+from real import LIBRARY, ROOT
+
+LAYERS = (("tasks",), ("actions",), ("hosts", "wheels", "index", "forge"), ("decide",), ("config",), ("",))
+"""From the top to the ground, which is the modules beside the folders; those of one layer are siblings."""
+FLOOR = {folder: floor for floor, folders in enumerate(LAYERS) for folder in folders}
 
 
-def modules() -> dict[str, list[Path]]:
-    """The modules of the library and their files; a package counts as one module."""
-    found: dict[str, list[Path]] = {}
+def modules() -> dict[str, Path]:
+    """Dotted name -> file; a package has the name of its folder. Programs of hosts are no modules here."""
+    found = {}
     for path in sorted(LIBRARY.rglob("*.py")):
         parts = path.relative_to(LIBRARY).with_suffix("").parts
-        if parts[0] not in ("remote", "__init__", "_version"):
-            found.setdefault(parts[0], []).append(path)
+        if "remote" not in parts and parts[-1] != "_version":
+            found[".".join(parts).removesuffix(".__init__")] = path
     return found
 
 
-def imported(path: Path) -> Iterator[str]:
-    """What a file imports, as far as it is needed when the program runs."""
+def imported(path: Path, *, types: bool = False) -> Iterator[str]:
+    """What a file imports; without what only the checker of types needs, unless ``types``."""
     tree = ast.parse(path.read_text("utf-8"))
     only_types = {
         node
@@ -54,7 +38,7 @@ def imported(path: Path) -> Iterator[str]:
         for node in ast.walk(block)
     }
     for node in ast.walk(tree):
-        if node in only_types:
+        if node in only_types and not types:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,58 +46,38 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+MODULES = modules()
+
+
 def graph() -> dict[str, set[str]]:
     """Module -> the modules of the library that it imports."""
-    names = modules()
     found: dict[str, set[str]] = {}
-    for name, files in names.items():
-        used = {
-            what.split(".")[1] for file in files for what in imported(file) if what.startswith("releaselib.")
-        }
-        found[name] = {one for one in used if one in names} - {name}
+    for name, path in MODULES.items():
+        used = {what.removeprefix("releaselib.") for what in imported(path) if what.startswith("releaselib.")}
+        found[name] = {what if what in MODULES else what.rpartition(".")[0] for what in used} & MODULES.keys()
     return found
 
 
 GRAPH = graph()
 
 
-def importers(outside: str) -> set[str]:
-    """The modules that import something from another distribution."""
-    return {
-        name
-        for name, files in modules().items()
-        if any(what == outside or what.startswith(f"{outside}.") for file in files for what in imported(file))
-    }
+def folder(name: str) -> str:
+    """The layer that a module belongs to; a package's own module is in it."""
+    head = name.partition(".")[0]
+    return head if (LIBRARY / head).is_dir() and name != "__init__" else ""
 
 
 def test_the_graph_is_read_at_all() -> None:
-    assert GRAPH["config"] >= {"errors", "hosts", "settings"}
-    assert GRAPH["tasks"] >= {"tasking"}
-    assert GRAPH.keys() >= FEATURES
+    assert GRAPH["config.file"] >= {"errors", "config.tables", "config.inventory"}
+    assert GRAPH["tasks"] >= {"tasks.task"}
+    assert {folder(name) for name in MODULES} == set(FLOOR)
 
 
-@pytest.mark.parametrize("name", sorted(FEATURES))
-def test_features_never_import_each_other(name: str) -> None:
-    assert GRAPH[name] & FEATURES == set()
-
-
-@pytest.mark.parametrize("name", sorted(GRAPH.keys() - ACTIONS - TASKS))
-def test_nothing_below_imports_an_action_or_a_task(name: str) -> None:
-    assert GRAPH[name] & (ACTIONS | TASKS) == set()
-
-
-@pytest.mark.parametrize("name", sorted(ACTIONS))
-def test_no_action_imports_a_task(name: str) -> None:
-    assert GRAPH[name] & TASKS == set()
-
-
-@pytest.mark.parametrize("name", sorted(VALUES))
-def test_values_know_nothing_of_features(name: str) -> None:
-    assert GRAPH[name] <= VALUES
-
-
-def test_errors_are_at_the_bottom() -> None:
-    assert GRAPH["errors"] == set()
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"__init__"}))
+def test_imports_go_down_and_siblings_do_not_import_each_other(name: str) -> None:
+    here = folder(name)
+    above = {used for used in GRAPH[name] if folder(used) != here and FLOOR[folder(used)] <= FLOOR[here]}
+    assert above == set()
 
 
 def test_nothing_imports_in_a_circle() -> None:
@@ -124,19 +88,64 @@ def test_nothing_imports_in_a_circle() -> None:
     assert left == {}
 
 
+IMPURE = {"os", "subprocess", "socket", "requests", "time", "threading", "tempfile", "shutil", "urllib"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if folder(name) == "decide"))
+def test_a_decision_touches_no_machine(name: str) -> None:
+    assert {what.partition(".")[0] for what in imported(MODULES[name], types=True)} & IMPURE == set()
+
+
+CONNECTING = {"hosts.connection", "hosts.fleet", "hosts.scripts", "hosts.ssh", "hosts.here"}
+"""What makes connections; what is done on a host stands on it."""
+
+
+@pytest.mark.parametrize("name", sorted(n for n in MODULES if folder(n) == "hosts" and n not in CONNECTING))
+def test_what_is_done_on_a_host_knows_nothing_else_that_is_done_there(name: str) -> None:
+    assert {one for one in GRAPH[name] if folder(one) == "hosts"} <= CONNECTING | {"hosts"}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (LIBRARY / "hosts/remote").iterdir() if path.is_file())
+)
+def test_a_script_is_named_after_the_module_that_sends_it(name: str) -> None:
+    head = re.split(r"[_.]", name)[0]
+    if head == "common":  # goes in front of all
+        return
+    sender = LIBRARY / "hosts" / f"{head}.py"
+    sent = sender.read_text("utf-8") + "".join(
+        path.read_text("utf-8") for path in (LIBRARY / "hosts/remote").glob("*.sh")
+    )
+    assert name in sent or f"${name.removesuffix('.py')}_py" in sent
+
+
+@pytest.mark.parametrize("package", sorted(set(FLOOR) - {""}))
+def test_every_package_says_in_its_first_sentence_what_belongs_in_it(package: str) -> None:
+    words = ast.get_docstring(ast.parse((LIBRARY / package / "__init__.py").read_text("utf-8"))) or ""
+    assert words.splitlines()[0].endswith((".", ":", ";", ","))
+    assert len(words.split()) > 8
+
+
 OUTSIDE = {
-    "fabric.task": {"tasking"},
-    "fabric": {"tasking", "ssh"},
-    "invoke": {"tasking"},
-    "paramiko": {"ssh"},
-    "git": {"source", "forge"},
-    "jinja2": {"supervisor", "nginx"},
+    "fabric.task": {"tasks"},
+    "fabric": {"tasks", "hosts"},
+    "invoke": {"tasks"},
+    "paramiko": {"hosts"},
+    "git": {"wheels", "forge"},
+    "jinja2": {""},
+    "pypi_simple": {"index"},
+    "pydantic": {"config"},
 }
 
 
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_a_library_is_spoken_by_those_alone_whose_thing_it_is(outside: str) -> None:
-    assert importers(outside) <= OUTSIDE[outside]
+    importers = {
+        folder(name)
+        for name, path in MODULES.items()
+        if any(what == outside or what.startswith(f"{outside}.") for what in imported(path))
+    }
+    assert importers <= OUTSIDE[outside]
 
 
 def loaded(*names: str) -> set[str]:
@@ -147,14 +156,30 @@ def loaded(*names: str) -> set[str]:
 
 
 def test_the_actions_are_imported_without_fabric() -> None:
-    found = loaded("releaselib.release", "releaselib.manage", "releaselib.status", "releaselib.wheels")
+    found = loaded(*(f"releaselib.{name}" for name in MODULES if folder(name) == "actions"))
     assert found & {"fabric", "invoke", "paramiko", "git", "twine", "pypi_simple"} == set()
 
 
 def test_the_tasks_are_imported_without_what_they_do() -> None:
-    found = {name.removeprefix("releaselib.") for name in loaded("releaselib.tasks")}
-    assert found & (ACTIONS | FEATURES | {"git", "jinja2", "requests"}) == set()
+    found = loaded("releaselib.tasks")
+    assert {
+        name for name in found if re.match(r"releaselib\.(actions|hosts|wheels|index|forge|config)", name)
+    } == set()
+    assert found & {"git", "jinja2", "requests", "pydantic"} == set()
 
 
 def test_the_library_itself_costs_nothing() -> None:
     assert {name for name in loaded("releaselib") if name.startswith("releaselib")} == {"releaselib"}
+
+
+def test_design_md_says_where_to_change_what_and_the_places_are_there() -> None:
+    section = (
+        (ROOT / "DESIGN.md").read_text("utf-8").partition("## Where to change what")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)[2:]
+    assert len(rows) >= 10
+    for what, places in rows:
+        named = re.findall(r"`([\w./{}-]+\.\w+)`", places)
+        assert named, what
+        for place in named:
+            assert (LIBRARY / place).exists() or (ROOT / place).exists(), place

@@ -11,12 +11,12 @@ import pytest
 from uv import find_uv_bin
 
 import real
+from releaselib import index
+from releaselib.actions.wheels import bring
+from releaselib.config.tables import Index
 from releaselib.errors import CommandFailed, IndexFailed
-from releaselib.index import files
-from releaselib.mirror import OWN, command, locked, needed, sync
-from releaselib.resolve import Target, resolve
-from releaselib.settings import Index
-from releaselib.wheels import bring
+from releaselib.wheels.mirror import OWN, command, locked, needed
+from releaselib.wheels.resolve import Target, resolve
 
 NEEDED: dict[str, tuple[list[str], list[str], list[str]]] = {
     "its requirements": (["tornado>=6", "jinja2"], [], ["tornado>=6", "jinja2"]),
@@ -135,12 +135,14 @@ def test_packages_come_to_the_index_with_all_they_need_and_only_once(shelf: Inde
     real.wheel(world, "mirrored-dep", "1.0")
     real.wheel(world, "mirrored-dep", "2.0")
     lock = "mirrored-dep==1.0\n"
-    assert sync(shelf, ["mirrored"], constraints=lock) == [
+    assert bring(shelf, ["mirrored"], None, lock) == [
         "mirrored-1.0-py3-none-any.whl",
         "mirrored_dep-1.0-py3-none-any.whl",
     ]
-    assert [file.name for file in files(shelf, "mirrored-dep")] == ["mirrored_dep-1.0-py3-none-any.whl"]
-    assert sync(shelf, ["mirrored"], constraints=lock) == []
+    assert [file.name for file in index.of(shelf).files("mirrored-dep")] == [
+        "mirrored_dep-1.0-py3-none-any.whl"
+    ]
+    assert bring(shelf, ["mirrored"], None, lock) == []
 
 
 def test_what_only_the_hosts_python_needs_is_brought_too(shelf: Index, world: Path) -> None:
@@ -166,7 +168,7 @@ def test_what_is_not_to_be_had_ends_in_the_words_of_pip(shelf: Index, world: Pat
 
 def test_a_package_that_is_nowhere_is_told_in_the_words_of_pip(shelf: Index, world: Path) -> None:
     with pytest.raises(IndexFailed) as caught:
-        sync(shelf, ["nowhere-to-be-found"])
+        bring(shelf, ["nowhere-to-be-found"], None)
     assert caught.value.exit_code == 7
     assert caught.value.what == f"index.sync: cannot fetch nowhere-to-be-found for Python {OWN}"
     assert "No matching distribution found for nowhere-to-be-found" in caught.value.cause

@@ -10,13 +10,15 @@ import pytest
 import requests
 
 import real
-from releaselib import nginx
-from releaselib.check import look, site
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.decide.problems import problems
 from releaselib.errors import CommandFailed, ConfigError
-from releaselib.fleet import Fleet, Remote
-from releaselib.hosts import Host
-from releaselib.settings import Stage
-from releaselib.slot import health
+from releaselib.hosts import nginx
+from releaselib.hosts.connection import Remote
+from releaselib.hosts.facts import look
+from releaselib.hosts.fleet import Fleet
+from releaselib.hosts.health import question
 
 NAMES = {
     "a word": ("shop", "shop"),
@@ -64,7 +66,7 @@ def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
 @pytest.mark.parametrize("template", ["{{ upstrem }}", "{% if %}", "{{ listen + 1 }}"])
 def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(template: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        nginx.site(template, real.stage(Path("/shop")), "my-shop")
+        nginx.site(template, real.stage(Path("/shop")))
     assert caught.value.exit_code == 2
     assert caught.value.what.startswith("release.d/nginx.conf.j2: ")
     assert caught.value.next_step == (
@@ -86,10 +88,11 @@ def test_nginx_accepts_site_and_upstream_of_every_project(
     nginx_program: str, short: Path, project: str, servers: list[str], serves: str
 ) -> None:
     stage = real.stage(short, listen="127.0.0.1:18080", server_name="shop.example www.shop.example")
-    folder = Path(stage.prefix) / "nginx"
+    stage = stage.model_copy(update={"project": project})
+    folder = Path(stage.paths.nginx)
     folder.mkdir(parents=True)
-    (folder / "nginx.conf").write_text(nginx.OWN.format(prefix=stage.prefix, drain=30))
-    (folder / "site.conf").write_text(nginx.site(real.template("nginx.conf.j2"), stage, project))
+    (folder / "nginx.conf").write_text(nginx.own(stage))
+    (folder / "site.conf").write_text(nginx.site(real.template("nginx.conf.j2"), stage))
     (folder / "upstream.conf").write_text(nginx.upstream(project, servers, serves))
     judge = [nginx_program, "-t", "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"]
     done = subprocess.run(judge, capture_output=True, text=True)
@@ -106,20 +109,18 @@ class Shop:
     def __init__(self, fleet: Fleet) -> None:
         self.stage: Stage = fleet.stage
         self.remote: Remote = fleet.remote(self.stage.proxy[0])
-        self.url = f"http://127.0.0.1:{self.stage.listen_port()}"
+        self.url = self.stage.loopback
 
     def set_up(self) -> None:
-        text = nginx.site(real.template("nginx.conf.j2"), self.stage, real.PROJECT)
-        nginx.setup(self.remote, self.stage, real.PROJECT, text, site(self.stage, real.PROJECT))
+        nginx.setup(self.remote, nginx.site(real.template("nginx.conf.j2"), self.stage))
 
     def prepare(self, slot: str, version: str) -> None:
-        text = nginx.upstream(
-            real.PROJECT, nginx.servers(self.stage, self.stage.app, slot), f"{slot} {version}"
-        )
-        nginx.prepare(self.remote, self.stage, text, health(self.stage, slot, version, timeout=0))
+        servers = nginx.servers(self.stage, self.stage.app, slot)
+        text = nginx.upstream(real.PROJECT, servers, f"{slot} {version}")
+        nginx.prepare(self.remote, text, question(self.stage, slot, version))
 
     def switch(self, serves: str, *, back: bool = False) -> None:
-        nginx.switch(self.remote, self.stage, serves, self.url, "localhost", back=back)
+        nginx.switch(self.remote, serves, back=back)
 
     def serves(self) -> str:
         return requests.get(f"{self.url}/-/release").text.strip()
@@ -153,22 +154,24 @@ def test_a_proxy_is_set_up_switched_and_switched_back(shop: Shop) -> None:
     assert (shop.serves(), shop.version()) == ("b 2.0", "2.0")
     shop.switch("a 1.0", back=True)
     assert (shop.serves(), shop.version()) == ("a 1.0", "1.0")
-    assert nginx.drain(shop.remote, shop.stage) == 0
+    assert nginx.drain(shop.remote) == 0
 
 
 def test_what_a_proxy_serves_is_seen_in_a_look_and_stays_when_it_is_set_up_again(shop: Shop) -> None:
     shop.set_up()
     fleet = Fleet(shop.stage)
-    view, _ = look(fleet, real.PROJECT)
+    view = look(fleet, shop.stage.app)
     (proxy,) = view.proxy.values()
-    assert (proxy.slot, proxy.version, proxy.set_up) == ("", "", True)
+    assert (proxy.slot, proxy.version, proxy.site) == ("", "", True)
     shop.prepare("b", "2.0")
     shop.switch("b 2.0")
     shop.set_up()
-    view, problems = look(fleet, real.PROJECT)
+    view = look(fleet, shop.stage.app)
     (proxy,) = view.proxy.values()
-    assert (proxy.slot, proxy.version, proxy.set_up) == ("b", "2.0", True)
-    assert all("(slot " in words for words in problems), "the processes of this test hold their ports"
+    assert (proxy.slot, proxy.version, proxy.site) == ("b", "2.0", True)
+    assert all("(slot " in words for words in problems(view, shop.stage)), (
+        "the processes of this test hold their ports"
+    )
 
 
 def test_a_proxy_that_does_not_see_the_processes_is_not_switched(shop: Shop) -> None:
@@ -176,14 +179,14 @@ def test_a_proxy_that_does_not_see_the_processes_is_not_switched(shop: Shop) -> 
     with pytest.raises(CommandFailed) as caught:
         shop.prepare("b", "3.0")
     assert caught.value.exit_code == 5
-    assert caught.value.what == "local: it does not see every process healthy; nothing was switched"
+    assert caught.value.what == "local: this proxy does not see every process healthy; nothing was switched"
     assert "answered version 2.0, not 3.0" in caught.value.cause
     assert caught.value.next_step.startswith("can this proxy reach the app hosts' ports?")
 
 
 def test_nginx_says_itself_what_it_does_not_accept(shop: Shop) -> None:
     with pytest.raises(CommandFailed) as caught:
-        nginx.setup(shop.remote, shop.stage, real.PROJECT, "server { lissen 80; }", site(shop.stage, "x"))
+        nginx.setup(shop.remote, "server { lissen 80; }")
     assert caught.value.what == (
         "local: nginx does not accept the configuration; the old one is back in place"
     )
@@ -194,7 +197,7 @@ def test_nginx_says_itself_what_it_does_not_accept(shop: Shop) -> None:
 def test_nginx_can_be_tested_stopped_started_and_reloaded(shop: Shop) -> None:
     shop.set_up()
     for action in ("test", "stop", "stop", "start", "start"):
-        nginx.control(shop.remote, shop.stage, action)
+        nginx.control(shop.remote, action)
         if action == "stop":
             with pytest.raises(requests.ConnectionError):
                 shop.serves()

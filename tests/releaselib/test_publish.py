@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 import real
+from releaselib import index
+from releaselib.config.tables import Index
+from releaselib.decide.files import File, missing
 from releaselib.errors import IndexFailed, Refused
-from releaselib.index import PASSWORD, File, files
-from releaselib.publish import compare, missing, publish
-from releaselib.settings import Index
+from releaselib.index.publish import compare, publish
+from releaselib.index.simple import PASSWORD
 
 WHEEL, SDIST = "my_shop-1.0-py3-none-any.whl", "my_shop-1.0.tar.gz"
 BUILT = {f"/out/{WHEEL}": "aa", f"/out/{SDIST}": "bb"}
@@ -37,7 +39,7 @@ MISSING = {
 
 @pytest.mark.parametrize(("there", "names"), MISSING.values(), ids=MISSING)
 def test_only_what_is_missing_is_uploaded(there: list[File], names: list[str]) -> None:
-    assert [path.name for path in missing(BUILT, there)] == names
+    assert [Path(path).name for path in missing(BUILT, there)] == names
 
 
 def test_a_version_that_the_index_has_with_other_bytes_is_refused() -> None:
@@ -51,15 +53,15 @@ def test_a_version_that_the_index_has_with_other_bytes_is_refused() -> None:
 def test_a_file_is_uploaded_once_and_never_changed(shelf: Index, tmp_path: Path) -> None:
     one = real.wheel(tmp_path, "published", "1.0")
     for uploaded in ([one.name], []):
-        assert publish(shelf, "published", {str(one): real.sha256(one)}) == uploaded
-    (found,) = files(shelf, "published")
+        assert publish(index.of(shelf), "published", {str(one): real.sha256(one)}) == uploaded
+    (found,) = index.of(shelf).files("published")
     assert found.sha256 == real.sha256(one)
     other = tmp_path / "other"
     other.mkdir()
     changed = real.wheel(other, "published", "1.0", files={"published/new.py": "x = 1"})
     with pytest.raises(Refused, match="other bytes"):
-        publish(shelf, "published", {str(changed): real.sha256(changed)})
-    assert files(shelf, "published") == [found]
+        publish(index.of(shelf), "published", {str(changed): real.sha256(changed)})
+    assert index.of(shelf).files("published") == [found]
 
 
 class Halving:
@@ -125,7 +127,7 @@ def halving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Halving]:
 def test_a_truncated_upload_is_found_by_reading_back(halving: Halving, tmp_path: Path) -> None:
     wheel = real.wheel(tmp_path, "my-shop", "1.0")
     with pytest.raises(IndexFailed) as caught:
-        publish(halving.index, "my-shop", {str(wheel): real.sha256(wheel)})
+        publish(index.of(halving.index), "my-shop", {str(wheel): real.sha256(wheel)})
     digest = hashlib.sha256(halving.files[WHEEL]).hexdigest()
     assert caught.value.exit_code == 7
     assert caught.value.what == (

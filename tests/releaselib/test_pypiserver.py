@@ -11,32 +11,30 @@ import pytest
 import requests
 
 import real
-from releaselib.index import files
-from releaselib.pypiserver import Server, answers, at, command, ensure, install, stop
-from releaselib.settings import Index
+from releaselib import index
+from releaselib.config.tables import OwnIndex
+from releaselib.index.own import Own
+from releaselib.index.pypiserver import Server, answers, command, ensure, install, stop
 
 SERVE = """
 import sys
 from pathlib import Path
-from releaselib.pypiserver import Server, serve
+from releaselib.index.pypiserver import Server, serve
 serve(Server(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])), "second", "sesame")
 """
 
 
-def served(shelf: Index) -> Server:
-    server = at(shelf)
-    assert server is not None
-    return server
+def served(shelf: OwnIndex) -> Server:
+    return Own(shelf).server
 
 
 def mode(path: Path) -> str:
     return oct(stat.S_IMODE(path.stat().st_mode))
 
 
-def test_an_index_of_ones_own_is_a_server_and_a_teams_is_not() -> None:
-    own = Index(url="http://127.0.0.1:8891/simple/", folder="/shop/.local/index")
-    assert at(own) == Server(Path("/shop/.local/index"), "127.0.0.1", 8891)
-    assert at(Index(url="http://index/simple/")) is None
+def test_an_index_of_ones_own_is_a_server_at_its_address() -> None:
+    own = Own(OwnIndex.at(8891, "/shop/.local/index"))
+    assert own.server == Server(Path("/shop/.local/index"), "127.0.0.1", 8891)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", ""])
@@ -44,26 +42,28 @@ def test_this_machine_asks_a_server_at_its_loopback(host: str) -> None:
     assert Server(Path("/x"), host, 8080).url == "http://127.0.0.1:8080/"
 
 
-def test_it_never_sends_anybody_to_the_public_index(shelf: Index) -> None:
+def test_it_never_sends_anybody_to_the_public_index(shelf: OwnIndex) -> None:
     answer = requests.get(f"{shelf.url}requests/", allow_redirects=False)
     assert answer.status_code == 404
     assert "disable_fallback=True" in command(served(shelf))[-1]
 
 
-def test_nobody_uploads_without_the_password(shelf: Index) -> None:
+def test_nobody_uploads_without_the_password(shelf: OwnIndex) -> None:
     for auth in (None, ("releaser", "guess"), ("nobody", "x")):
         answer = requests.post(shelf.upload_url, data={":action": "file_upload"}, auth=auth)
         assert answer.status_code in (401, 403)
 
 
-def test_its_secrets_are_for_their_owner_only(shelf: Index) -> None:
+def test_its_secrets_are_for_their_owner_only(shelf: OwnIndex) -> None:
     folder = Path(shelf.folder)
     assert {mode(folder / name) for name in ("password", "htpasswd")} == {"0o600"}
     assert len((folder / "password").read_text()) >= 32
     assert (folder / "password").read_text() not in (folder / "htpasswd").read_text()
 
 
-def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(shelf: Index) -> None:
+def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(
+    shelf: OwnIndex,
+) -> None:
     server = served(shelf)
     password = (server.folder / "password").read_text()
     assert ensure(server, "releaser") is False
@@ -72,7 +72,7 @@ def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_p
     assert stop(server.folder) is False
     assert ensure(server, "releaser") is True
     assert (server.folder / "password").read_text() == password
-    assert len(files(shelf, "shelf-lib")) == 2
+    assert len(index.of(shelf).files("shelf-lib")) == 2
 
 
 def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) 
         assert other.poll() is None
 
 
-def test_it_can_be_served_in_front_and_ends_with_its_process(shelf: Index) -> None:
+def test_it_can_be_served_in_front_and_ends_with_its_process(shelf: OwnIndex) -> None:
     server = Server(Path(shelf.folder), "127.0.0.1", real.free_port())
     argv = (sys.executable, "-c", SERVE, str(server.folder), str(server.port))
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
@@ -95,7 +95,7 @@ def test_it_can_be_served_in_front_and_ends_with_its_process(shelf: Index) -> No
     assert not answers(server)
 
 
-def test_a_new_user_does_not_put_out_the_old_one(shelf: Index) -> None:
+def test_a_new_user_does_not_put_out_the_old_one(shelf: OwnIndex) -> None:
     server = served(shelf)
     install(server, "third", "sesame")
     users = [line.partition(":")[0] for line in (server.folder / "htpasswd").read_text().splitlines()]

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import platform
+import re
 import signal
 import stat
 import subprocess
@@ -13,7 +14,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,28 @@ import pytest
 import requests
 
 import real
-from releaselib.nginx import OWN, site, upstream
-from releaselib.settings import Stage
-from releaselib.shell import script, text
+from releaselib.config.tables import Stage
+from releaselib.hosts.nginx import own, site, upstream
+from releaselib.hosts.scripts import script, text
 
-REMOTE = Path(str(resources.files("releaselib"))) / "remote"
+REMOTE = real.LIBRARY / "hosts/remote"
 SCRIPTS = sorted(path.name for path in REMOTE.glob("*.sh"))
 PROGRAMS = sorted(path.name for path in REMOTE.glob("*.py"))
 PYTHON = sys.executable
 Done = subprocess.CompletedProcess[str]
 
 
-def run(name: str, *args: object, files: dict[str, str] | None = None) -> Done:
+def stage_at(prefix: Path, **keys: Any) -> Stage:
+    """A stage on this machine, whose scripts are run by the Python of the tests."""
+    return real.stage(Path("/"), **{"prefix": str(prefix), "python": PYTHON, **keys})
+
+
+def run(where: Path | Stage, name: str, given: Any = None, **values: object) -> Done:
     """Run a script to its end, as a host would."""
+    stage = where if isinstance(where, Stage) else stage_at(where)
+    text_in = json.dumps(given or {})
     return subprocess.run(
-        script(name, *args), input=json.dumps(files or {}), capture_output=True, text=True, cwd="/"
+        script(stage, name, **values), input=text_in, capture_output=True, text=True, cwd="/"
     )
 
 
@@ -77,10 +84,17 @@ def waits_for(file: Path, process: subprocess.Popen[str]) -> bool:
 # --- as text
 
 
+def takes(name: str) -> list[str]:
+    """The values that a script takes, as its first line names them."""
+    head = text(name).partition("\n")[0].partition("<")[0]
+    return re.findall(r"\w+", head.partition(":")[2])
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+    """Not of a name that is not set either: what a script takes stands in its first line."""
     file = tmp_path / name
-    file.write_text(text("common.sh") + ("" if name == "common.sh" else text(name)))
+    file.write_text(script(stage_at(tmp_path), name, **dict.fromkeys(takes(name), "x"))[2])
     judge = ("shellcheck", "-s", "sh", "-e", "SC2034,SC2317,SC2329", str(file))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(judge, capture_output=True, text=True, env={**os.environ, "PATH": path})
@@ -99,18 +113,20 @@ def test_a_program_can_be_run_by_the_oldest_python_of_a_host(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_takes_its_values_as_arguments_only(name: str) -> None:
-    assert "{{" not in text(name)
-    assert not [words for words in text(name).splitlines() if words.lstrip().startswith("eval ")]
+def test_a_script_evaluates_nothing(name: str) -> None:
+    """Values stand in variables; what would make code of them is not used."""
+    words = re.sub(r"(?m)(^|\s)#.*$", "", text(name))
+    assert not re.search(r"\beval\b|\bsh -c\b|\bsource\b|`", words)
 
 
 # --- common.sh
 
 
-def common(words: str, *args: str, files: dict[str, str] | None = None) -> Done:
+def common(words: str, *args: str, given: Any = None, **keys: Any) -> Done:
     """Run a line of shell with the functions of common.sh."""
-    argv = ("sh", "-euc", f"{text('common.sh')}\n{words}", "test", *args)
-    return subprocess.run(argv, input=json.dumps(files or {}), capture_output=True, text=True)
+    argv = script(stage_at(Path("/nowhere"), **keys), "common.sh")
+    argv = (*argv[:2], f"{argv[2]}\n{words}", "test", *args)
+    return subprocess.run(argv, input=json.dumps(given or {}), capture_output=True, text=True)
 
 
 PYTHONS = {
@@ -121,24 +137,27 @@ PYTHONS = {
 
 
 @pytest.mark.parametrize(("asked", "found"), PYTHONS.values(), ids=PYTHONS)
-def test_the_python_that_is_asked_for_is_found(asked: str, found: str) -> None:
-    done = common('find_python "$1"', asked)
-    if done.returncode and asked[:1].isdigit():
-        pytest.skip(f"no python{asked} on PATH")
+def test_the_python_that_is_asked_for_is_found(
+    asked: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"python{PYTHONS['a version'][0]}").symlink_to(PYTHON)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = common('need_python; echo "$python"', python=asked)
+    assert done.returncode == 0, done.stderr
     assert found in done.stdout
 
 
 @pytest.mark.parametrize("asked", ["9.9", "/nowhere/python", "3; echo owned"])
-def test_a_python_that_is_not_there_is_not_found(asked: str) -> None:
-    done = common('find_python "$1"', asked)
-    assert (done.returncode, done.stdout) == (1, "")
+def test_a_python_that_is_not_there_is_told(asked: str) -> None:
+    done = common("need_python; echo on", python=asked)
+    assert (done.returncode, done.stdout, done.stderr) == (69, "", f"no Python {asked} on this host\n")
 
 
 def test_files_are_unpacked_for_their_owner_only_and_byte_for_byte(tmp_path: Path) -> None:
     files = {"a.conf": "größe\n\0☃", "b": ""}
     (tmp_path / "a.conf").write_text("something longer than it will be")
     (tmp_path / "a.conf").chmod(0o600)
-    assert common('unpack_files "$1" "$2"', PYTHON, str(tmp_path), files=files).returncode == 0
+    assert common('unpack_files "$1"', str(tmp_path), given=files).returncode == 0
     assert {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()} == files
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
@@ -168,7 +187,7 @@ def test_one_script_at_a_time_works_on_a_host(tmp_path: Path) -> None:
     )
     with started(*holder) as first:
         assert line(first) == "held"
-        with started(*script("slot.sh", tmp_path, "remove", "a")) as second:
+        with started(*script(stage_at(tmp_path), "slot_act.sh", action="remove", chosen="a")) as second:
             assert waits_for(lock, second), second.communicate()
             say(first, "go on")
             assert second.wait() == 0
@@ -176,13 +195,13 @@ def test_one_script_at_a_time_works_on_a_host(tmp_path: Path) -> None:
     assert not slot.exists()
 
 
-# --- check.sh and facts.py
+# --- facts.py
 
 
 def facts(prefix: Path, **wanted: Any) -> dict[str, Any]:
-    table = {"ports": {}, "probe": "", "host": "localhost", "site": "", **wanted}
-    files = {"facts.py": text("facts.py"), "facts.json": json.dumps(table)}
-    done = run("check.sh", PYTHON, prefix, files=files)
+    stage = stage_at(prefix)
+    asked = {"paths": stage.paths.variables, "ports": {}, "probe": "", "host": "localhost", "journal": 0}
+    done = run(stage, "facts.sh", asked | wanted)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -223,41 +242,47 @@ def test_a_slot_that_a_crash_cut_off_is_told_as_it_is(tmp_path: Path) -> None:
         (folder / "run/supervisord.pid").write_text("1")
     (tmp_path / "slots/c/healthy").touch()
     found = facts(tmp_path, ports={name: [] for name in "abcd"})["slots"]
-    nothing = {"pid": "", "release": None, "healthy": False}
-    assert found.pop("c") == {"pid": "", "release": {"version": "1.0"}, "healthy": True}
-    assert found == {"a": nothing, "b": nothing, "d": nothing}
+    nothing = {"pid": "1", "release": None, "running": False, "healthy": False}
+    assert found.pop("c") == {**nothing, "release": {"version": "1.0"}, "healthy": True}
+    assert found == {"a": nothing, "b": nothing, "d": {**nothing, "pid": ""}}
 
 
-def test_a_host_without_the_python_that_is_asked_for_says_so(tmp_path: Path) -> None:
-    for name, args in (("check.sh", ("9.9", tmp_path)), ("health.sh", ("9.9",)), ("sample.sh", ("9.9",))):
-        done = run(name, *args)
-        assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if "need_python" in text(name)])
+def test_a_host_without_the_python_that_is_asked_for_says_so_and_is_left_alone(
+    name: str, tmp_path: Path
+) -> None:
+    if name == "common.sh":
+        return
+    stage = stage_at(tmp_path / "prefix", python="9.9")
+    done = run(stage, name, **dict.fromkeys(takes(name), "x"))
+    assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
+    assert not (tmp_path / "prefix").exists()
 
 
-# --- lock.sh and journal.sh
+# --- lock.sh and lock_journal.sh
 
 
 def test_a_lock_is_held_as_long_as_somebody_listens(tmp_path: Path) -> None:
-    with started(*script("lock.sh", tmp_path)) as first:
+    with started(*script(stage_at(tmp_path), "lock.sh")) as first:
         assert line(first) == "locked"
         assert facts(tmp_path)["locked"] is True
         say(first, '{"event": "began", "who": "maria"}')
         assert line(first) == "written"
-        second = run("lock.sh", tmp_path)
-        assert (second.returncode, second.stdout) == (75, "")
-        assert json.loads(second.stderr) == {"event": "began", "who": "maria"}
+        second = run(tmp_path, "lock.sh")
+        assert second.returncode == 75
+        assert json.loads(second.stdout) == {"event": "began", "who": "maria"}
         hang_up(first)
         assert first.wait() == 0
     assert facts(tmp_path)["locked"] is False
-    assert run("lock.sh", tmp_path).returncode == 0
+    assert run(tmp_path, "lock.sh").returncode == 0
 
 
 def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
-    with started(*script("lock.sh", tmp_path)) as first:
+    with started(*script(stage_at(tmp_path), "lock.sh")) as first:
         assert line(first) == "locked"
         first.send_signal(signal.SIGKILL)
         first.wait()
-        with started(*script("lock.sh", tmp_path)) as second:
+        with started(*script(stage_at(tmp_path), "lock.sh")) as second:
             assert line(second) == "locked"
 
 
@@ -266,7 +291,7 @@ def test_a_lock_is_not_refused_because_somebody_only_looks(tmp_path: Path) -> No
     lock.touch()
     with started("flock", "-s", str(lock), "sh", "-c", "echo looks; read x") as look:
         assert line(look) == "looks"
-        with started(*script("lock.sh", tmp_path)) as holder:
+        with started(*script(stage_at(tmp_path), "lock.sh")) as holder:
             assert waits_for(lock, holder), holder.communicate()
             say(look, "seen enough")
             assert line(holder) == "locked"
@@ -274,7 +299,7 @@ def test_a_lock_is_not_refused_because_somebody_only_looks(tmp_path: Path) -> No
 
 def test_every_line_is_written_as_it_is(tmp_path: Path) -> None:
     lines = ['{"a": "back\\\\slash \\n %s $HOME `id`"}', "  {}  ", '{"b": "größe"}']
-    with started(*script("lock.sh", tmp_path)) as holder:
+    with started(*script(stage_at(tmp_path), "lock.sh")) as holder:
         assert line(holder) == "locked"
         for one in lines:
             say(holder, one)
@@ -285,17 +310,20 @@ def test_every_line_is_written_as_it_is(tmp_path: Path) -> None:
 def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
     journal.write_text('{"event": "began"}\n{"event": "swit')
-    assert run("journal.sh", tmp_path, 9).stdout.splitlines() == [
+    assert run(tmp_path, "lock_journal.sh", lines=9).stdout.splitlines() == [
         '{"event": "began"}',
         '{"event": "swit',
         "free",
     ]
     for _ in range(2):
-        with started(*script("lock.sh", tmp_path)) as holder:
+        with started(*script(stage_at(tmp_path), "lock.sh")) as holder:
             assert line(holder) == "locked"
             say(holder, '{"event": "next"}')
             assert line(holder) == "written"
-            assert run("journal.sh", tmp_path, 1).stdout.splitlines() == ['{"event": "next"}', "locked"]
+            assert run(tmp_path, "lock_journal.sh", lines=1).stdout.splitlines() == [
+                '{"event": "next"}',
+                "locked",
+            ]
     assert journal.read_text().splitlines() == [
         '{"event": "began"}',
         '{"event": "swit',
@@ -305,7 +333,7 @@ def test_a_line_that_a_crash_cut_off_does_not_swallow_the_next(tmp_path: Path) -
 
 
 def test_before_the_first_action_the_journal_is_empty_and_nothing_is_changed(tmp_path: Path) -> None:
-    assert run("journal.sh", tmp_path / "none", 9).stdout == "free\n"
+    assert run(tmp_path / "none", "lock_journal.sh", lines=9).stdout == "free\n"
     assert not (tmp_path / "none").exists()
 
 
@@ -322,9 +350,9 @@ def health(targets: list[str], **wanted: Any) -> tuple[int, dict[str, str]]:
         "wake": "",
         **wanted,
     }
-    done = run("health.sh", PYTHON, files={"health.py": text("health.py"), "health.json": json.dumps(table)})
-    assert done.stderr == ""
-    return done.returncode, dict(json.loads(done.stdout))
+    done = run(stage_at(Path("/nowhere")), "health.sh", table)
+    assert done.stdout == ""
+    return done.returncode, dict(json.loads(done.stderr or json.dumps(dict.fromkeys(targets, ""))))
 
 
 ANSWERS = {
@@ -341,7 +369,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("page", "words"), ANSWERS.values(), ids=ANSWERS)
 def test_a_process_is_healthy_when_it_answers_the_version(page: tuple[int, str], words: str) -> None:
     with real.Web({"/healthz": page}) as web:
-        assert health([web.address]) == (1 if words else 0, {web.address: words})
+        assert health([web.address]) == (74 if words else 0, {web.address: words})
 
 
 def test_an_app_that_tells_no_version_is_healthy_when_it_answers() -> None:
@@ -351,13 +379,13 @@ def test_an_app_that_tells_no_version_is_healthy_when_it_answers() -> None:
 
 def test_a_process_that_does_not_answer_is_told() -> None:
     code, found = health(["127.0.0.1:9"])
-    assert (code, found) == (1, {"127.0.0.1:9": "no answer: [Errno 111] Connection refused"})
+    assert (code, found) == (74, {"127.0.0.1:9": "no answer: [Errno 111] Connection refused"})
 
 
 def test_every_process_is_asked_and_one_that_is_not_healthy_is_enough() -> None:
     with real.Web({"/healthz": real.healthy("1.0")}) as good, real.Web({"/healthz": (503, "busy")}) as bad:
         assert health([good.address, bad.address]) == (
-            1,
+            74,
             {good.address: "", bad.address: "answered 503 busy"},
         )
 
@@ -370,15 +398,16 @@ def test_a_process_that_starts_late_is_waited_for() -> None:
 
 def test_nobody_is_waited_for_when_the_supervisor_has_given_up() -> None:
     code, found = health(["127.0.0.1:9"], timeout=600, dead=["true"])
-    assert (code, list(found)) == (1, ["127.0.0.1:9"])
+    assert (code, list(found)) == (74, ["127.0.0.1:9"])
 
 
-# --- sample.py
+# --- proof_sample.py
 
 
 def test_samples_are_counted_before_and_after_the_switch() -> None:
     with real.Web({"/": real.healthy("1.0")}) as web:
-        argv = script("sample.sh", PYTHON, text("sample.py"), web.url, "shop.example", "/", 5)
+        values = {"url": web.url, "host": "shop.example", "path": "/", "enough": 5}
+        argv = script(stage_at(Path("/nowhere")), "proof_sample.sh", **values)
         with started(*argv) as sampler:
             assert line(sampler) == "sampling"
             web.pages["/"] = (500, "")
@@ -399,18 +428,13 @@ def test_samples_are_counted_before_and_after_the_switch() -> None:
     assert counted == len(web.seen)
 
 
-# --- stage.sh, as far as it goes without a release (the rest is in test_slot)
+# --- slot_stage.sh, as far as it goes without a release (the rest is in test_slot)
 
 
-def stage_it(prefix: Path, *, python: str = PYTHON, uv: tuple[str, str] = ("", "")) -> Done:
-    files = {"tools.txt": "", "requirements.txt": "", "fetch.py": text("fetch.py")}
-    return run("stage.sh", prefix, "a", python, "http://127.0.0.1:9/simple/", *uv, files=files)
-
-
-def test_a_release_is_not_staged_without_the_python_that_is_asked_for(tmp_path: Path) -> None:
-    done = stage_it(tmp_path / "prefix", python="9.9")
-    assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
-    assert not (tmp_path / "prefix").exists()
+def stage_it(prefix: Path, *, uv: tuple[str, str] = ("", "")) -> Done:
+    files = {"tools.txt": "", "requirements.txt": ""}
+    values = {"slot": "a", "index": "http://127.0.0.1:9/simple/", "uv_url": uv[0], "uv_sha256": uv[1]}
+    return run(prefix, "slot_stage.sh", files, **values)
 
 
 def test_a_release_is_not_staged_where_nothing_can_be_written(tmp_path: Path) -> None:
@@ -437,19 +461,17 @@ class Proxy:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.where = (stage.prefix, "own", "no")
-        self.folder = Path(stage.prefix) / "nginx"
-        self.url = f"http://127.0.0.1:{stage.listen_port()}"
-        self.site = site(real.template("nginx.conf.j2"), stage, real.PROJECT)
-        self.own = OWN.format(prefix=stage.prefix, drain=30)
+        self.folder = Path(stage.paths.nginx)
+        self.url = stage.loopback
+        self.site = site(real.template("nginx.conf.j2"), stage)
 
     def setup(self, text: str = "") -> Done:
         files = {
             "site.conf": text or self.site,
-            "nginx.conf": self.own,
+            "nginx.conf": own(self.stage),
             "upstream.conf": upstream(real.PROJECT, [], "-"),
         }
-        return run("nginx_setup.sh", *self.where, self.folder / "site.conf", PYTHON, files=files)
+        return run(self.stage, "nginx_setup.sh", files)
 
     def prepare(self, serves: str, *targets: str, text: str = "") -> Done:
         wanted = {
@@ -460,16 +482,17 @@ class Proxy:
             "dead": [],
             "wake": "",
         }
-        files = {
-            "upstream.conf": text or upstream(real.PROJECT, targets, serves),
-            "health.py": (REMOTE / "health.py").read_text(),
-            "health.json": json.dumps(wanted),
-        }
-        return run("nginx_prepare.sh", *self.where, PYTHON, files=files)
+        given = {"upstream": text or upstream(real.PROJECT, targets, serves), "health": wanted}
+        return run(self.stage, "nginx_prepare.sh", given)
 
-    def switch(self, serves: str, file: str = "next/upstream.conf", *more: object, url: str = "") -> Done:
-        where = (*self.where, file, serves, url or self.url, "localhost", PYTHON)
-        return run("nginx_switch.sh", *where, *more)
+    def switch(
+        self, serves: str, file: str = "next/upstream.conf", *, limit: float = 10, url: str = ""
+    ) -> Done:
+        values = {"file": file, "serves": serves, "url": url or self.url, "host": "localhost", "limit": limit}
+        return run(self.stage, "nginx_switch.sh", **values)
+
+    def control(self, action: str) -> Done:
+        return run(self.stage, "nginx_control.sh", action=action)
 
     def back(self, serves: str) -> Done:
         return self.switch(serves, "upstream.previous")
@@ -487,7 +510,7 @@ def fine(done: Done) -> None:
 
 @pytest.fixture
 def proxy(nginx_program: str, short: Path) -> Iterator[Proxy]:
-    stage = real.stage(short, listen=f"127.0.0.1:{real.free_port()}")
+    stage = stage_at(short / "run", listen=f"127.0.0.1:{real.free_port()}")
     yield Proxy(stage)
     real.end_nginx(stage)
 
@@ -532,7 +555,7 @@ def test_the_first_site_that_nginx_refuses_is_taken_away(proxy: Proxy) -> None:
 
 
 def test_a_port_that_is_taken_is_told_by_nginx(proxy: Proxy) -> None:
-    with real.Web({}, port=proxy.stage.listen_port()):
+    with real.Web({}, port=proxy.stage.listen_port):
         done = proxy.setup()
     assert done.returncode != 0
     assert f"bind() to {proxy.stage.listen} failed" in done.stderr
@@ -554,7 +577,7 @@ def test_to_prepare_changes_nothing_that_nginx_reads(live: Proxy, new: real.Web)
     before = live.files()
     fine(live.prepare("b 2.0", new.address))
     assert live.files() == before
-    assert run("nginx_control.sh", *live.where, "reload").returncode == 0
+    assert live.control("reload").returncode == 0
     assert live.serves() == "a 1.0"
 
 
@@ -583,7 +606,7 @@ def test_a_trial_that_is_cut_off_is_undone_at_once_or_by_the_next_one(
 def test_a_proxy_that_does_not_see_every_process_prepares_nothing(live: Proxy, new: real.Web) -> None:
     before = live.files()
     done = live.prepare("b 2.0", new.address, "127.0.0.1:9")
-    assert done.returncode == 74
+    assert done.returncode == 78
     assert json.loads(done.stderr) == {
         new.address: "",
         "127.0.0.1:9": "no answer: [Errno 111] Connection refused",
@@ -629,7 +652,7 @@ def test_a_configuration_that_nginx_has_not_taken_is_no_switch(live: Proxy, new:
         moved = live.site.replace(f"listen {live.stage.listen};", f"listen {other.address};")
         fine(live.setup(moved))  # nginx -t and the reload say that all is well
         fine(live.prepare("b 2.0", new.address))
-        done = live.switch("b 2.0", "next/upstream.conf", 0.5, url=other.url)
+        done = live.switch("b 2.0", limit=0.5, url=other.url)
     assert done.returncode == 77
     assert "nginx still answers: welcome (expected: b 2.0)" in done.stderr
     assert done.stderr.endswith("nginx did not take the new configuration\n")
@@ -637,7 +660,7 @@ def test_a_configuration_that_nginx_has_not_taken_is_no_switch(live: Proxy, new:
 
 
 def drained(proxy: Proxy, seconds: int) -> str:
-    done = run("nginx_drain.sh", *proxy.where, seconds)
+    done = run(proxy.stage, "nginx_drain.sh", limit=seconds)
     fine(done)
     return done.stdout.strip()
 
@@ -662,18 +685,7 @@ def test_requests_in_flight_at_a_switch_are_finished_by_the_old_release(
 def test_nginx_tells_what_is_wrong_before_it_is_reloaded(live: Proxy) -> None:
     (live.folder / "site.conf").write_text("server { lissen 80; }")
     for action, code in (("test", 1), ("reload", 76)):
-        done = run("nginx_control.sh", *live.where, action)
+        done = live.control(action)
         assert done.returncode == code
         assert 'unknown directive "lissen"' in done.stderr
     assert live.serves() == "a 1.0"
-
-
-def test_without_the_python_that_is_asked_for_nginx_is_left_alone(proxy: Proxy) -> None:
-    for name, args in (
-        ("nginx_setup.sh", (proxy.folder / "site.conf", "9.9")),
-        ("nginx_prepare.sh", ("9.9",)),
-        ("nginx_switch.sh", ("x", "a 1.0", proxy.url, "localhost", "9.9")),
-    ):
-        done = run(name, *proxy.where, *args)
-        assert (done.returncode, done.stderr) == (69, "no Python 9.9 on this host\n")
-    assert not proxy.folder.exists()

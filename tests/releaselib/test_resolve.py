@@ -9,14 +9,14 @@ import pytest
 from packaging.requirements import Requirement
 
 import real
+from releaselib.config.tables import Index, OwnIndex
 from releaselib.errors import IndexFailed, Refused
-from releaselib.resolve import TOOLS, Target, command, pins, resolve
-from releaselib.settings import Index
+from releaselib.wheels.resolve import TOOLS, Target, command, pins, resolve
 
 HERE = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
 
 
-def test_everything_is_pinned_with_the_hashes_of_the_index(shelf: Index) -> None:
+def test_everything_is_pinned_with_the_hashes_of_the_index(shelf: OwnIndex) -> None:
     text = resolve(["shelf-app==1.0"], shelf, HERE)
     assert pins(text) == {"shelf-app": "1.0", "shelf-lib": "1.1"}
     folder = Path(shelf.folder) / "packages"
@@ -24,28 +24,28 @@ def test_everything_is_pinned_with_the_hashes_of_the_index(shelf: Index) -> None
         assert f"--hash=sha256:{real.sha256(folder / f'{name}-py3-none-any.whl')}" in text
 
 
-def test_the_lock_of_the_project_decides(shelf: Index) -> None:
+def test_the_lock_of_the_project_decides(shelf: OwnIndex) -> None:
     text = resolve(["shelf-app"], shelf, HERE, constraints="shelf-lib==1.0\n")
     assert pins(text)["shelf-lib"] == "1.0"
 
 
-def test_a_wheel_that_is_not_published_yet_can_be_resolved(shelf: Index, tmp_path: Path) -> None:
-    wheel = real.wheel(tmp_path, "my-shop", "2.0", requires=["shelf-lib<1.1"])
-    text = resolve(["my-shop==2.0"], shelf, HERE, links=tmp_path)
-    assert pins(text) == {"my-shop": "2.0", "shelf-lib": "1.0"}
+def test_a_wheel_that_is_not_published_yet_can_be_resolved(shelf: OwnIndex, tmp_path: Path) -> None:
+    wheel = real.wheel(tmp_path, "resolved-shop", "2.0", requires=["shelf-lib<1.1"])
+    text = resolve(["resolved-shop==2.0"], shelf, HERE, links=tmp_path)
+    assert pins(text) == {"resolved-shop": "2.0", "shelf-lib": "1.0"}
     assert real.sha256(wheel) in text
 
 
 @pytest.mark.parametrize("target", [Target("3.9", "x86_64"), Target("3.12", "aarch64")])
 def test_it_is_resolved_for_the_hosts_and_not_for_this_machine(
-    shelf: Index, tmp_path: Path, target: Target
+    shelf: OwnIndex, tmp_path: Path, target: Target
 ) -> None:
     marked = [
         f"shelf-lib==1.0; python_version == '{target.python}' and platform_machine == '{target.machine}'",
         f"shelf-lib==1.1; python_version != '{target.python}' or platform_machine != '{target.machine}'",
     ]
-    real.wheel(tmp_path, "my-shop", "2.0", requires=marked)
-    assert pins(resolve(["my-shop"], shelf, target, links=tmp_path))["shelf-lib"] == "1.0"
+    real.wheel(tmp_path, "resolved-shop", "2.0", requires=marked)
+    assert pins(resolve(["resolved-shop"], shelf, target, links=tmp_path))["shelf-lib"] == "1.0"
 
 
 SURROUNDINGS = {
@@ -61,7 +61,7 @@ SURROUNDINGS = {
 
 @pytest.mark.parametrize("variable", SURROUNDINGS)
 def test_no_other_index_is_asked_whatever_the_environment_says(
-    shelf: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+    shelf: OwnIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     real.wheel(tmp_path, "shelf-lib", "9.9")
     (tmp_path / "constraints.txt").write_text("shelf-lib<1.1\n")
@@ -108,7 +108,7 @@ LACKING = {
 
 @pytest.mark.parametrize(("wanted", "lock", "what", "sync"), LACKING.values(), ids=LACKING)
 def test_what_the_index_lacks_is_named_with_the_command_that_mends_it(
-    shelf: Index, wanted: list[str], lock: str, what: str, sync: str
+    shelf: OwnIndex, wanted: list[str], lock: str, what: str, sync: str
 ) -> None:
     with pytest.raises(Refused) as caught:
         resolve(wanted, shelf, HERE, constraints=lock)
@@ -119,11 +119,11 @@ def test_what_the_index_lacks_is_named_with_the_command_that_mends_it(
 
 
 def test_what_has_only_an_sdist_is_refused_because_hosts_have_no_compiler(
-    shelf: Index, tmp_path: Path
+    shelf: OwnIndex, tmp_path: Path
 ) -> None:
-    (tmp_path / "my_shop-2.0.tar.gz").write_bytes(b"")
-    with pytest.raises(Refused, match="my-shop"):
-        resolve(["my-shop"], shelf, HERE, links=tmp_path)
+    (tmp_path / "resolved_shop-2.0.tar.gz").write_bytes(b"")
+    with pytest.raises(Refused, match="resolved-shop"):
+        resolve(["resolved-shop"], shelf, HERE, links=tmp_path)
 
 
 @pytest.mark.parametrize("code", [401, 403])

@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +16,19 @@ import pytest
 import requests
 
 import real
-from releaselib import slot
-from releaselib.check import look
-from releaselib.errors import CommandFailed, ConfigError
-from releaselib.fleet import Fleet, Remote
-from releaselib.index import File, files, uv_wheel
-from releaselib.resolve import TOOLS, Target, pins, resolve
-from releaselib.settings import Index, Stage
-from releaselib.supervisor import render
-from releaselib.view import Slot
+from releaselib.config.tables import Index, OwnIndex, Stage
+from releaselib.decide.files import File, uv_wheel
+from releaselib.decide.problems import problems
+from releaselib.decide.view import SlotSeen
+from releaselib.errors import CommandFailed
+from releaselib.hosts import slot
+from releaselib.hosts.connection import Remote
+from releaselib.hosts.facts import look
+from releaselib.hosts.fleet import Fleet
+from releaselib.hosts.health import at_start, check, question
+from releaselib.hosts.supervisor import configuration
+from releaselib.index import of
+from releaselib.wheels.resolve import TOOLS, Target, pins, resolve
 
 APP = """
 import argparse, http.server, json
@@ -42,6 +47,12 @@ http.server.ThreadingHTTPServer((options.bind, options.port), Handler).serve_for
 """
 
 
+def folder_of(index: Index) -> str:
+    """Where an index of one's own keeps its packages."""
+    assert isinstance(index, OwnIndex)
+    return index.folder
+
+
 def stage(folder: Path, index: Index, **keys: Any) -> Stage:
     table = {"port_base": real.free_port(20), "processes": 1, "health_timeout": 20, **keys}
     made = real.stage(folder, **table)
@@ -49,38 +60,6 @@ def stage(folder: Path, index: Index, **keys: Any) -> Stage:
 
 
 # --- what is sent to a host
-
-
-def test_a_prefix_is_refused_when_the_socket_of_supervisord_would_not_fit() -> None:
-    """unix(7): 107 bytes; supervisord binds it with a dot and its pid, of seven digits at most, behind."""
-    longest = "/" + "x" * (107 - len(".4194304") - len("/slots/a/run/supervisor.sock") - 1)
-    fits = real.stage(Path("/")).model_copy(update={"prefix": longest})
-    run_root = slot.values(fits, real.release("1.0"), "a", package="shop")["run_root"]
-    assert len(f"{run_root}/run/supervisor.sock.4194304") == 107
-    for prefix in (longest + "x", "/" + "ü" * 36):
-        with pytest.raises(ConfigError) as caught:
-            slot.values(fits.model_copy(update={"prefix": prefix}), real.release("1.0"), "a", package="shop")
-        assert caught.value.next_step == "set a prefix of 71 bytes or less"
-
-
-def test_a_template_can_use_what_a_slot_is() -> None:
-    where = real.stage(Path("/shop"), user="deploy", processes=3, port_base=9000)
-    this = real.release("2.0", commit="abc", profile="dev", released="today")
-    assert slot.values(where, this, "b", package="my_shop") == {
-        "project": "my-shop",
-        "package": "my_shop",
-        "slot": "b",
-        "profile": "dev",
-        "run_root": "/shop/run/slots/b",
-        "venv_dir": "/shop/run/slots/b/venv",
-        "port": 9010,
-        "process_count": 3,
-        "bind": "127.0.0.1",
-        "username": "deploy",
-        "version": "2.0",
-        "commit": "abc",
-        "released": "today",
-    }
 
 
 ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -91,8 +70,7 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
             "targets": ["127.0.0.1:8810", "127.0.0.1:8811"],
             "version": "2.0",
             "timeout": 30,
-            "dead": [],
-            "wake": "",
+            "wake": "/shop/run/slots/b/run/supervisor.sock",
         },
     ),
     "every process on every host": (
@@ -101,7 +79,7 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"targets": ["h1:8810", "h1:8811", "[fd00::7]:8810", "[fd00::7]:8811"]},
     ),
     "a page of its own": ({"health": "/up", "health_timeout": 7}, {}, {"path": "/up", "timeout": 7}),
-    "at once": ({}, {"timeout": 0}, {"timeout": 0}),
+    "at once": ({}, {"timeout": 0}, {"timeout": 0, "dead": [], "wake": ""}),
     "an app that does not tell its version": ({"health_version": False}, {}, {"version": ""}),
 }
 
@@ -110,19 +88,16 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 def test_every_process_is_asked_for_the_version(
     keys: dict[str, Any], options: dict[str, Any], asked: dict[str, Any]
 ) -> None:
-    found = slot.health(real.stage(Path("/shop"), **keys), "b", "2.0", **options)
+    stage = real.stage(Path("/shop"), **keys)
+    found = question(stage, "b", "2.0", **options) if options else at_start(stage, "b", "2.0")
     assert {key: found[key] for key in asked} == asked
 
 
 def test_the_files_of_a_slot_are_told_by_name() -> None:
-    where = real.stage(Path("/a b"))
-    found = slot.files(
-        where, real.release("2.0"), "a", supervisord="conf", requirements="pins", tools="tools"
-    )
+    asked = at_start(real.stage(Path("/a b")), "a", "2.0")
+    found = slot.files(real.release("2.0"), "conf", ("pins", "tools"), asked)
     assert sorted(found) == [
-        "fetch.py",
         "health.json",
-        "health.py",
         "release.json",
         "requirements.txt",
         "supervisord.conf",
@@ -141,7 +116,7 @@ class Shop:
     def __init__(self, where: Stage, version: str, *, answers: str = "", first: str = "") -> None:
         self.stage, self.version = where, version
         self.asked_elsewhere: list[tuple[str, str]] = []
-        packages = Path(where.index.folder) / "packages"
+        packages = Path(folder_of(where.index)) / "packages"
         text = APP.format(version=answers or version, first=first)
         self.wheel = packages / f"my_shop-{version}-py3-none-any.whl"
         if not self.wheel.exists():
@@ -154,13 +129,12 @@ class Shop:
         lock = resolve([f"{real.PROJECT}=={self.version}"], self.stage.index, kind, links=self.wheel.parent)
         tools = resolve(TOOLS, self.stage.index, kind)
         this = real.release(self.version, 1, wheels=pins(lock))
-        values = slot.values(self.stage, this, letter, package="my_shop")
-        conf = render(real.template("supervisord.conf.j2"), values)
-        made = slot.files(self.stage, this, letter, supervisord=conf, requirements=lock, tools=tools)
+        conf = configuration(real.template("supervisord.conf.j2"), self.stage, this, letter)
+        made = slot.files(this, conf, (lock, tools), at_start(self.stage, letter, self.version))
         return made | changed
 
     def answer(self, letter: str) -> str:
-        port = self.stage.settings.ports(letter)[0]
+        port = self.stage.ports(letter)[0]
         return str(requests.get(f"http://127.0.0.1:{port}/healthz").json()["version"])
 
 
@@ -171,7 +145,7 @@ def target() -> tuple[str, str]:
 
 
 def uv(index: Index) -> File:
-    found = uv_wheel(files(index, "uv"), target()[1])
+    found = uv_wheel(of(index).files("uv"), target()[1])
     assert found is not None
     return found
 
@@ -200,7 +174,7 @@ def staged(where: Stage) -> Shop:
     with real.Web({}) as other, pytest.MonkeyPatch.context() as patch:
         for name in OTHERS:
             patch.setenv(name, other.url)
-        slot.stage_release(Fleet(where).remote(where.app[0]), where, "a", content, uv(where.index))
+        slot.stage_release(Fleet(where).remote(where.app[0]), "a", content, uv(where.index))
         shop.asked_elsewhere = other.seen
     return shop
 
@@ -217,10 +191,10 @@ def installed(where: Stage, letter: str) -> set[str]:
 def test_a_staged_release_runs_and_holds_exactly_what_was_resolved(staged: Shop, where: Stage) -> None:
     assert staged.answer("a") == "1.0"
     assert installed(where, "a") == {"my_shop-1.0"}
-    view, problems = look(Fleet(where), real.PROJECT)
+    view = look(Fleet(where), where.app)
     (app,) = view.app.values()
-    assert app.slots["a"] == Slot(real.release("1.0", 1, wheels={"my-shop": "1.0"}), True, True)
-    assert problems == [], "its ports are its own"
+    assert app.slots["a"] == SlotSeen(real.release("1.0", 1, wheels={"my-shop": "1.0"}), True, True)
+    assert problems(view, where) == [], "its ports are its own"
 
 
 def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> None:
@@ -242,7 +216,7 @@ def test_bytecode_is_kept_beside_the_slots_and_never_taken_for_that_of_another_r
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     for version in ("2.1", "2.2"):  # in the same slot, with files of the same size
         shop = Shop(where, version)
-        slot.stage_release(remote, where, "b", shop.content("b"), uv(where.index))
+        slot.stage_release(remote, "b", shop.content("b"), uv(where.index))
         assert shop.answer("b") == version
     kept = Path(where.prefix) / "cache/bytecode" / folder(where, "b").relative_to("/")
     assert list(kept.glob("venv/lib/*/site-packages/my_shop/*.pyc"))
@@ -256,7 +230,7 @@ def test_no_other_index_is_asked_whatever_the_environment_says(staged: Shop) -> 
 
 def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str = "b") -> CommandFailed:
     with pytest.raises(CommandFailed) as caught:
-        slot.stage_release(remote, where, letter, content, uv(where.index))
+        slot.stage_release(Fleet(where).remote(where.app[0]), letter, content, uv(where.index))
     assert caught.value.exit_code == 5
     assert caught.value.next_step == (
         f"fab host.logs --hosts local --slot {letter} shows more; then release again"
@@ -297,7 +271,7 @@ def test_a_configuration_that_supervisord_refuses_is_told_in_its_words(
 def test_an_app_that_answers_another_version_is_told_with_what_it_answered(
     where: Stage, remote: Remote
 ) -> None:
-    quick = where.model_copy(update={"settings": where.settings.model_copy(update={"health_timeout": 1})})
+    quick = where.model_copy(update={"health_timeout": 1})
     error = failure(quick, remote, Shop(quick, "2.0", answers="1.9").content("b"))
     assert error.what == "local: not every process became healthy"
     assert "answered version 1.9, not 2.0" in error.cause
@@ -306,12 +280,12 @@ def test_an_app_that_answers_another_version_is_told_with_what_it_answered(
 def test_an_app_that_dies_is_told_with_the_last_lines_of_its_log_and_given_up_early(
     where: Stage, remote: Remote
 ) -> None:
-    patient = where.model_copy(update={"settings": where.settings.model_copy(update={"health_timeout": 600})})
+    patient = where.model_copy(update={"health_timeout": 600})
     content = Shop(patient, "3.0", first="raise SystemExit('no such database')").content("b")
     conf = content["supervisord.conf"].replace("startsecs=1", "startsecs=1\nstartretries=0")
     begun = time.monotonic()
     error = failure(patient, remote, content | {"supervisord.conf": conf})
-    assert time.monotonic() - begun < patient.settings.health_timeout / 2
+    assert time.monotonic() - begun < patient.health_timeout / 2
     assert error.what == "local: not every process became healthy"
     assert "no such database" in error.cause
     assert "Connection refused" in error.cause
@@ -324,27 +298,27 @@ def test_a_slot_that_failed_can_be_staged_in_again_beside_the_first_and_the_tool
     before = ready.stat().st_mtime_ns
     second = Shop(where, "1.1")
     failure(where, remote, second.content("b", **{"supervisord.conf": "[supervisord"}))
-    slot.stage_release(remote, where, "b", second.content("b"), uv(where.index))
+    slot.stage_release(remote, "b", second.content("b"), uv(where.index))
     assert (staged.answer("a"), second.answer("b")) == ("1.0", "1.1")
     assert ready.stat().st_mtime_ns == before
     real.end_slots(where, "b")
-    slot.act(remote, where, "remove", "b")
+    slot.act(remote, "remove", "b")
     assert not folder(where, "b").exists()
     assert staged.answer("a") == "1.0"
 
 
 def test_health_that_is_not_the_wanted_is_told(staged: Shop, where: Stage, remote: Remote) -> None:
-    slot.check_health(remote, where, "a", "1.0")
+    check(remote, "a", "1.0")
     with pytest.raises(CommandFailed) as caught:
-        slot.check_health(remote, where, "a", "9.9")
-    assert caught.value.what == "local: slot a is not healthy"
+        check(remote, "a", "9.9")
+    assert caught.value.what == "local: not every process became healthy"
     assert "answered version 1.0, not 9.9" in caught.value.cause
     assert caught.value.next_step == "fab supervisor.status"
 
 
 def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remote: Remote) -> None:
     def act(action: str) -> str:
-        return slot.act(remote, where, action, "a")
+        return slot.act(remote, action, "a")
 
     assert "RUNNING" in act("status")
     act("stop")
@@ -353,19 +327,19 @@ def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remot
         staged.answer("a")
     for _ in range(2):
         act("shutdown")
-    view, _ = look(Fleet(where), real.PROJECT)
+    view = look(Fleet(where), where.app)
     (app,) = view.app.values()
     assert (app.slots["a"].running, app.slots["a"].healthy) == (False, True)
     for _ in range(2):
         act("start")
-    slot.check_health(remote, where, "a", "1.0", 20)
+    check(remote, "a", "1.0", 20)
 
 
 def test_of_an_empty_slot_there_is_nothing_to_start(where: Stage, remote: Remote) -> None:
     for action in ("remove", "shutdown", "status"):
-        assert slot.act(remote, where, action, "b") == ""
+        assert slot.act(remote, action, "b") == ""
     with pytest.raises(CommandFailed) as caught:
-        slot.act(remote, where, "start", "b")
+        slot.act(remote, "start", "b")
     assert caught.value.cause == "slot b is empty: nothing to start"
 
 
@@ -378,7 +352,30 @@ def test_without_uv_it_is_installed_by_pip_with_the_same_result(
     tools = Path(other.prefix) / "tools"
     tools.mkdir(parents=True)
     (tools / ready.parent.name).symlink_to(ready.parent)  # what uv made there will do here
-    slot.stage_release(Fleet(other).remote(other.app[0]), other, "a", shop.content("a"), None)
+    slot.stage_release(Fleet(other).remote(other.app[0]), "a", shop.content("a"), None)
     assert shop.answer("a") == "1.0"
     assert "my_shop-1.0" in installed(other, "a")
     real.end_slots(other)
+
+
+def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gone(
+    where: Stage, remote: Remote, tmp_path: Path
+) -> None:
+    """A virtualenv whose Python is gone, after an upgrade of the system say, starts no supervisord."""
+    content = Shop(where, "1.0").content("b")
+    tools = {path.parent for path in Path(where.prefix).glob("tools/*/ready")}
+    (made,) = tools
+    (made / "bin/python").unlink()
+    (made / "bin/python").symlink_to("/nowhere/python3")
+    slot.stage_release(remote, "b", content, uv(where.index))
+    assert (made / "bin/python").exists()
+    real.end_slots(where, "b")
+
+    other = tmp_path / "python3"
+    told = 'case "$*" in *base_prefix*) echo another one ;; *) exec'
+    other.write_text(f'#!/bin/sh\n{told} {sys.executable} "$@" ;; esac\n')
+    other.chmod(0o755)
+    of_other = Fleet(where.model_copy(update={"python": str(other)})).remote(where.app[0])
+    slot.stage_release(of_other, "b", content, uv(where.index))
+    assert {path.parent for path in Path(where.prefix).glob("tools/*/ready")} > tools
+    real.end_slots(where, "b")

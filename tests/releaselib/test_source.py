@@ -10,16 +10,16 @@ import pytest
 
 import real
 from releaselib import config
+from releaselib.actions.wheels import version_of
+from releaselib.config.tables import Index
+from releaselib.decide.release import Wanted
 from releaselib.errors import CommandFailed, Refused
-from releaselib.fleet import Fleet
-from releaselib.source import Source, clone, files_at, look, tag
-from releaselib.wheels import is_published
-from releaselib.work import Work
+from releaselib.wheels.source import Source, clone, files_at, find, tag
 
 
 def refusal(folder: Path, ref: str = "") -> Refused:
     with pytest.raises(Refused) as caught:
-        look(folder, ref)
+        find(folder, ref)
     assert caught.value.exit_code == 3
     return caught.value
 
@@ -36,7 +36,7 @@ def test_the_head_of_a_clean_branch_is_what_is_released(repository: real.Reposit
     repository.git("tag", "1.0")
     head = repository.commit({"a.txt": "a"})
     repository.git("tag", "-a", "1.1", "-m", "with words")
-    found = look(repository.folder)
+    found = find(repository.folder)
     assert found == Source(
         "main",
         head,
@@ -47,7 +47,7 @@ def test_the_head_of_a_clean_branch_is_what_is_released(repository: real.Reposit
 
 def test_a_folder_of_the_repository_will_do(repository: real.Repository) -> None:
     head = repository.commit({"library/pyproject.toml": ""})
-    assert look(repository.folder / "library").commit == head
+    assert find(repository.folder / "library").commit == head
 
 
 REFS = {
@@ -68,7 +68,7 @@ def test_a_ref_is_released_whatever_the_working_tree_holds(repository: real.Repo
     repository.commit({"a.txt": "a"})
     repository.write({"a.txt": "changed", "new.txt": ""})
     wanted = ref or first[:8]
-    found = look(repository.folder, wanted)
+    found = find(repository.folder, wanted)
     assert (found.ref, found.commit) == (wanted, first)
 
 
@@ -103,7 +103,7 @@ def test_of_many_changes_five_are_named_and_the_rest_counted(repository: real.Re
 def test_what_git_ignores_is_no_change(repository: real.Repository) -> None:
     repository.commit({".gitignore": "*.log\n"})
     repository.write({"x.log": ""})
-    assert look(repository.folder).ref == "main"
+    assert find(repository.folder).ref == "main"
 
 
 def test_a_detached_head_is_refused_and_released_by_its_name(repository: real.Repository) -> None:
@@ -112,7 +112,7 @@ def test_a_detached_head_is_refused_and_released_by_its_name(repository: real.Re
     assert against(repository.folder) == [
         "HEAD is detached, so it is not clear which branch is meant: git switch main"
     ]
-    assert look(repository.folder, "HEAD").commit == head
+    assert find(repository.folder, "HEAD").commit == head
 
 
 def test_a_shallow_clone_is_refused(repository: real.Repository, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_tag_on_something_else_than_a_commit_is_no_version(repository: real.Re
     repository.git("tag", "tree", "HEAD^{tree}")
     repository.git("tag", "-a", "blob", "-m", "x", "HEAD:README.md")
     repository.git("tag", "1.0")
-    assert list(look(repository.folder).tags) == ["1.0"]
+    assert list(find(repository.folder).tags) == ["1.0"]
 
 
 def test_a_clone_holds_the_commit_and_nothing_else(repository: real.Repository, tmp_path: Path) -> None:
@@ -266,14 +266,13 @@ STATIC = {
 
 @pytest.mark.parametrize(("static", "next_step"), STATIC.values(), ids=STATIC)
 def test_a_version_whose_tag_is_on_another_commit_is_refused_before_anything_is_built(
-    repository: real.Repository, tmp_path: Path, static: str, next_step: str
+    repository: real.Repository, static: str, next_step: str
 ) -> None:
     repository.git("tag", "1.0")
     tagged, head = repository.git("rev-parse", "HEAD"), repository.commit({"a.txt": ""})
-    stage = real.stage(tmp_path)
     project = config.Project(root=repository.folder, name=real.PROJECT, static_version=static)
     with pytest.raises(Refused) as caught:
-        is_published(Work(project, stage, Fleet(stage)), "1.0", look(repository.folder))
+        version_of(project, Index(), find(repository.folder), Wanted(version="" if static else "1.0"))
     assert caught.value.exit_code == 3
     assert caught.value.what == (
         f"version 1.0 has a tag already, on another commit ({tagged[:12]}), not on {head[:12]}"

@@ -12,8 +12,8 @@ from supervisor.options import ServerOptions  # type: ignore[import-untyped,unus
 
 import real
 from releaselib.errors import ConfigError
-from releaselib.slot import values
-from releaselib.supervisor import escaped, render
+from releaselib.hosts.supervisor import TEMPLATE, configuration, escaped, values
+from releaselib.render import render
 
 ONE = """
 [supervisord]
@@ -40,6 +40,38 @@ def parsed(text: str, folder: Path) -> list[Any]:
     return [process for group in options.process_group_configs for process in group.process_configs]
 
 
+def test_a_prefix_is_refused_when_the_socket_of_supervisord_would_not_fit() -> None:
+    """unix(7): 107 bytes; supervisord binds it with a dot and its pid, of seven digits at most, behind."""
+    longest = "/" + "x" * (107 - len(".4194304") - len("/slots/a/run/supervisor.sock") - 1)
+    fits = real.stage(Path("/")).model_copy(update={"prefix": longest})
+    run_root = values(fits, real.release("1.0"), "a")["run_root"]
+    assert len(f"{run_root}/run/supervisor.sock.4194304") == 107
+    for prefix in (longest + "x", "/" + "ü" * 36):
+        with pytest.raises(ConfigError) as caught:
+            values(fits.model_copy(update={"prefix": prefix}), real.release("1.0"), "a")
+        assert caught.value.next_step == "set a prefix of 71 bytes or less"
+
+
+def test_a_template_can_use_what_a_slot_is() -> None:
+    where = real.stage(Path("/shop"), user="deploy", processes=3, port_base=9000)
+    this = real.release("2.0", commit="abc", profile="dev", released="today")
+    assert values(where, this, "b") == {
+        "project": "my-shop",
+        "package": "my_shop",
+        "slot": "b",
+        "profile": "dev",
+        "run_root": "/shop/run/slots/b",
+        "venv_dir": "/shop/run/slots/b/venv",
+        "port": 9010,
+        "process_count": 3,
+        "bind": "127.0.0.1",
+        "username": "deploy",
+        "version": "2.0",
+        "commit": "abc",
+        "released": "today",
+    }
+
+
 KEPT = {
     "a word": "production",
     "a percent": "100%",
@@ -59,7 +91,7 @@ KEPT = {
 
 @pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
 def test_a_value_reaches_the_process_as_it_is(value: str, tmp_path: Path) -> None:
-    text = render(ONE.format(folder=tmp_path), {"value": value})
+    text = render(ONE.format(folder=tmp_path), {"value": value}, TEMPLATE, escaped)
     (process,) = parsed(text, tmp_path)
     assert process.environment == {"VALUE": value}
 
@@ -76,7 +108,7 @@ CUT = {
 @pytest.mark.parametrize("value", CUT.values(), ids=CUT)
 def test_a_value_that_would_be_cut_is_refused(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        render(ONE.format(folder="/x"), {"value": value})
+        render(ONE.format(folder="/x"), {"value": value}, TEMPLATE, escaped)
     assert caught.value.exit_code == 2
     assert caught.value.what.startswith(f"release.d/supervisord.conf.j2: the value {value!r} has a newline, ")
     assert caught.value.next_step == "change the value; supervisord would read it as something else"
@@ -97,7 +129,7 @@ def test_only_a_percent_in_a_text_is_doubled(value: Any, text: Any) -> None:
 
 
 def test_what_the_template_itself_says_is_left_as_it_is(tmp_path: Path) -> None:
-    assert render("%(program_name)s {{ x }}\n", {"x": "%"}) == "%(program_name)s %%\n"
+    assert render("%(program_name)s {{ x }}\n", {"x": "%"}, TEMPLATE, escaped) == "%(program_name)s %%\n"
 
 
 BROKEN = {
@@ -113,7 +145,7 @@ def test_a_template_that_cannot_be_rendered_is_told_with_the_names_there_are(
     template: str, words: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        render(template, {"port": 1, "bind": "x"})
+        render(template, {"port": 1, "bind": "x"}, TEMPLATE)
     assert caught.value.exit_code == 2
     assert caught.value.what.startswith("release.d/supervisord.conf.j2: ")
     assert words in str(caught.value)
@@ -132,7 +164,7 @@ def test_the_template_of_every_flavour_is_accepted_by_supervisor(flavour: str, s
     for name in ("run", "log"):
         (folder / name).mkdir(parents=True)
     this = real.release("2.0", profile="100%", released="2026-11-23T10:00:00Z")
-    text = render(real.template("supervisord.conf.j2", flavour), values(where, this, "b", package="my_shop"))
+    text = configuration(real.template("supervisord.conf.j2", flavour), where, this, "b")
     processes = parsed(text, folder)
     assert [process.name for process in processes] == ["my-shop-0", "my-shop-1", "my-shop-2"]
     for number, process in enumerate(processes):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import importlib
 import inspect
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import real
+import releaselib
+from releaselib import serve_index
 from releaselib.errors import (
     CommandFailed,
     ConfigError,
@@ -28,11 +26,10 @@ from releaselib.errors import (
     Refused,
     ReleaseError,
 )
-from releaselib.manage import serve_index
-from releaselib.tasking import with_errors
 from releaselib.tasks import namespace
+from releaselib.tasks.task import with_errors
 
-LIBRARY = Path(str(resources.files("releaselib")))
+LIBRARY = real.LIBRARY
 TASKS: dict[str, Any] = {name: namespace[name] for name in namespace.task_names}
 
 
@@ -76,24 +73,16 @@ def test_every_command_of_the_design_is_there(name: str) -> None:
     assert name in TASKS
 
 
-def called() -> Iterator[tuple[str, ast.Call]]:
-    """Every call of `do("module.function", ...)` in the tasks."""
-    for name in ("tasks.py", "parts.py"):
-        for node in ast.walk(ast.parse((LIBRARY / name).read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "do":
-                assert isinstance(node.args[0], ast.Constant)
-                yield str(node.args[0].value), node
-
-
-CALLS = list(called())
-
-
-@pytest.mark.parametrize(("target", "call"), CALLS, ids=[target for target, _ in CALLS])
-def test_every_task_calls_a_function_that_takes_what_it_gives(target: str, call: ast.Call) -> None:
-    module, name = target.split(".")
-    function = getattr(importlib.import_module(f"releaselib.{module}"), name)
-    given = {keyword.arg: None for keyword in call.keywords if keyword.arg}
-    inspect.signature(function).bind(*[None for _ in call.args], **given)
+def test_every_name_that_the_library_promises_is_there_and_in_the_documentation() -> None:
+    docs = (real.ROOT / "docs/functions.md").read_text("utf-8")
+    promised = {name for names in releaselib.PUBLIC.values() for name in names.split()}
+    for name in promised:
+        assert callable(getattr(releaselib, name))
+        assert re.search(rf"`{name}\b", docs), f"{name} is not in docs/functions.md"
+    typed = re.findall(r"(\w+) as (\w+)", (LIBRARY / "__init__.py").read_text("utf-8"))
+    assert {name for name, again in typed if name == again} == promised
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = releaselib.nothing
 
 
 CODES: dict[type[ReleaseError], int] = {

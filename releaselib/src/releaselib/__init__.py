@@ -1,5 +1,61 @@
 """Release Python projects to plain Linux servers through the team's own package index.
 
-Every feature is a plain function in a module of its own, named here so that it can be taken out and
-used alone; nothing is imported before it is asked for, so ``import releaselib`` costs nothing.
+The names here are what docs/functions.md promises, and nothing else is public. Each is imported when it is
+asked for, so ``import releaselib`` costs nothing.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from releaselib.actions.indexes import list_index as list_index, serve_index as serve_index, sync as sync
+    from releaselib.actions.machines import control_nginx as control_nginx, execute as execute, logs as logs
+    from releaselib.actions.release import (
+        deploy as deploy,
+        plan as plan,
+        quickdeploy as quickdeploy,
+        release as release,
+        rollback as rollback,
+        switch as switch,
+    )
+    from releaselib.actions.repository import (
+        create_repository as create_repository,
+        make_release as make_release,
+        update_template as update_template,
+    )
+    from releaselib.actions.slots import remove as remove, supervise as supervise, validate as validate
+    from releaselib.actions.status import (
+        doctor as doctor,
+        history as history,
+        lock_state as lock_state,
+        status as status,
+    )
+    from releaselib.actions.wheels import (
+        build as build,
+        latest_version as latest_version,
+        next_version as next_version,
+        publish as publish,
+    )
+    from releaselib.config.file import load as load
+    from releaselib.decide.release import Wanted as Wanted
+
+PUBLIC = {
+    "actions.indexes": "list_index serve_index sync",
+    "actions.machines": "control_nginx execute logs",
+    "actions.release": "deploy plan quickdeploy release rollback switch",
+    "actions.repository": "create_repository make_release update_template",
+    "actions.slots": "remove supervise validate",
+    "actions.status": "doctor history lock_state status",
+    "actions.wheels": "build latest_version next_version publish",
+    "config.file": "load",
+    "decide.release": "Wanted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = next((module for module, names in PUBLIC.items() if name in names.split()), "")
+    if not module:
+        raise AttributeError(f"module 'releaselib' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"releaselib.{module}"), name)

@@ -1,6 +1,6 @@
 """Places where a project's fabfile adds its own work to a release.
 
-Each hook is a plain function that takes the :class:`releaselib.plan.Plan` (``on_failure`` also the
+Each hook is a plain function that takes the :class:`releaselib.decide.plan.Plan` (``on_failure`` also the
 error), registered by a decorator::
 
     from releaselib import hooks

@@ -1,0 +1,73 @@
+"""Single acts on the index: bring wheels to it, list it, serve it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from releaselib import index
+from releaselib.actions import wheels
+from releaselib.actions.session import session
+from releaselib.config import Project
+from releaselib.decide.view import AppSeen
+from releaselib.errors import Refused
+from releaselib.hosts import facts
+from releaselib.index import pypiserver
+from releaselib.index.simple import PASSWORD
+from releaselib.progress import say
+from releaselib.wheels import mirror, resolve, source
+from releaselib.wheels.resolve import Target
+
+
+def sync(project: Project, *, stage: str = "", packages: str = "", python: str = "") -> list[str]:
+    """Bring packages, or all that the project and its hosts need, to the stage's index.
+
+    The wheels are those for ``python``, or for what the hosts of the stage are, or for this machine.
+    Returns the names of the uploaded files.
+    """
+    where = wheels.index_of(project, stage, start=True)
+    stage = stage or ("local" if "local" in project.stages else "")
+    target = Target(python, platform.machine()) if python else _asked(project, stage) if stage else None
+    if packages:
+        return wheels.bring(where, packages.split(","), target)
+    with tempfile.TemporaryDirectory() as folder:
+        found = source.find(project.root, "HEAD")
+        built = wheels.clean_build(project, found, project.static_version or "0", Path(folder))
+        extra = project.stage(stage).requires if stage else ()
+        needed = mirror.needed(built.wheel, extra, target.markers if target else None)
+        constraints = wheels.lock_at(project, found.commit)
+        return wheels.bring(where, [*needed, *resolve.TOOLS, "uv"], target, constraints)
+
+
+def _asked(project: Project, stage: str) -> Target:
+    """What the app hosts are: some are asked, the first one that answers counts. Raises CommandFailed."""
+    with session(project, stage, start=False) as at:
+        results = at.fleet.each(at.stage.app[:3], lambda remote: facts.facts(remote, "app"))
+        answered = [*results.succeeded.values()]
+        if not answered:
+            raise next(iter(results.failures.values()))
+        return Target.of(AppSeen.of(answered[0]))
+
+
+def list_index(project: Project, stage: str, packages: str) -> list[Any]:
+    """The names on the index, or every file of the packages asked for."""
+    where = index.of(wheels.index_of(project, stage, start=True))
+    if not packages:
+        return list(where.projects())
+    return [file for name in packages.split(",") for file in where.files(name)]
+
+
+def serve_index(folder: str, host: str, port: int, username: str) -> None:
+    """Run a pypiserver in place of this process. Raises Refused without a password for uploads."""
+    password = os.environ.get(PASSWORD, "")
+    if not password:
+        raise Refused(
+            f"{PASSWORD} is not set: it becomes the upload password of {username}",
+            next_step=f"export {PASSWORD}=$(openssl rand -hex 16)",
+        )
+    server = pypiserver.Server(Path(folder).resolve(), host, port)
+    say(f"serving {server.folder} at {server.url}simple/; stop it with ctrl-c")
+    pypiserver.serve(server, username, password)

@@ -1,0 +1,54 @@
+"""Single acts on the machines of a stage: run a command, read logs, set nginx up and control it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from releaselib.actions.session import session
+from releaselib.config import Project
+from releaselib.config.inventory import select
+from releaselib.decide.release import Wanted
+from releaselib.decide.slots import known_slot
+from releaselib.errors import CommandFailed
+from releaselib.hosts import nginx
+from releaselib.hosts.connection import Remote
+
+NOTHING = Wanted()
+
+
+def execute(project: Project, stage: str, command: Sequence[str], *, hosts: str = "") -> dict[str, str]:
+    """Run a command on app hosts; host -> what it printed. Raises HostsFailed."""
+    with session(project, stage, start=False) as at:
+        results = at.fleet.each(select(at.stage.app, hosts), lambda remote: _run(remote, command))
+        return results.named("hosts failed: host.exec")
+
+
+def logs(project: Project, stage: str, wanted: Wanted = NOTHING, *, lines: int = 50) -> dict[str, str]:
+    """The last lines of every log of a slot (the live one by default); host -> text."""
+    with session(project, stage, start=False) as at:
+        chosen = known_slot(at.stage, wanted.slot or at.look().live)
+        folder = f"{at.stage.paths.slot(chosen)}/log"
+        command = ("sh", "-c", 'cd "$1" && tail -n "$2" *.log', "logs", folder, str(lines))
+        results = at.fleet.each(select(at.stage.app, wanted.hosts), lambda remote: _run(remote, command))
+        return results.named("hosts failed: host.logs")
+
+
+def _run(remote: Remote, command: Sequence[str]) -> str:
+    done = remote.run(command)
+    if done.code:
+        raise CommandFailed(f"{remote.host.name}: exit code {done.code}", cause=done.last_lines)
+    return "\n".join(filter(None, (done.stdout.rstrip(), done.stderr.rstrip())))
+
+
+def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "") -> dict[str, str]:
+    """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer."""
+    with session(project, stage, start=False) as at:
+        site = nginx.site(project.template(nginx.TEMPLATE), at.stage) if action == "setup" else ""
+
+        def act(remote: Remote) -> str:
+            if action == "setup":
+                nginx.setup(remote, site)
+                return "set up"
+            return nginx.control(remote, action) or "done"
+
+        return at.fleet.each(select(at.stage.proxy, hosts), act).named(f"proxies failed: nginx.{action}")

@@ -1,0 +1,60 @@
+"""The whole actions as plain functions: they differ by the plan that is made.
+
+``release(load(), "staging")`` does what ``fab release --stage staging`` does. Until the switch visitors are
+served as before whatever happens; each raises a ReleaseError of its own kind (see errors.py).
+"""
+
+from __future__ import annotations
+
+from releaselib.actions import repository
+from releaselib.actions.runner import carry_out, only_planned
+from releaselib.config import Project
+from releaselib.decide.journal import Report
+from releaselib.decide.plan import Plan
+from releaselib.decide.release import Wanted
+from releaselib.progress import say
+
+NOTHING = Wanted()
+
+
+def release(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Release a commit to a stage: version, build, publish, stage, switch, prove.
+
+    Of ``wanted`` it takes version, name, ref, slot and profile.
+    """
+    report = carry_out(project, stage, "release", wanted)
+    if project.forge and project.forge.release and not project.stage(stage).local:
+        say(repository.make_release(project, report.version))
+    return report
+
+
+def plan(project: Project, stage: str, wanted: Wanted = NOTHING, action: str = "release") -> Plan:
+    """What an action would do now; nothing is done."""
+    return only_planned(project, stage, action, wanted)
+
+
+def deploy(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Stage a published version, by default the newest, in an idle slot; changes nothing for visitors.
+
+    Of ``wanted`` it takes version, slot, profile and hosts.
+    """
+    return carry_out(project, stage, "deploy", wanted)
+
+
+def quickdeploy(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Build, publish and stage a commit, without a switch; ``wanted`` as for release."""
+    return carry_out(project, stage, "quickdeploy", wanted)
+
+
+def switch(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Point every proxy at another slot (the next one by default) after a health check of it."""
+    return carry_out(project, stage, "switch", wanted)
+
+
+def rollback(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Go back to the release before the live one, or to the version asked for.
+
+    A slot that is still warm is switched to in seconds; otherwise the version is staged again from
+    the index first. Raises Refused when there is nothing to go back to.
+    """
+    return carry_out(project, stage, "rollback", wanted)

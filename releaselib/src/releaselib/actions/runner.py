@@ -1,0 +1,77 @@
+"""The one runner: carries out any plan, phase by phase, with its clock, hooks, journal and failure."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from releaselib import hooks
+from releaselib.actions.phases import ACTS
+from releaselib.actions.planning import checked_for, planned
+from releaselib.actions.run import Run
+from releaselib.actions.session import now, session, who
+from releaselib.config import Project
+from releaselib.decide.journal import Began, Failed, Report
+from releaselib.decide.plan import Plan
+from releaselib.decide.release import Wanted
+from releaselib.errors import ReleaseError
+from releaselib.progress import say
+
+BEFORE = {"build": "pre_build", "stage": "pre_deploy"}
+AFTER = {"stage": "post_deploy", "switch": "post_switch"}
+"""The hooks that stand around a phase."""
+
+
+def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Report:
+    """Check, lock, plan, and carry the plan out: what depends on others is decided while the lock is held.
+
+    Raises ReleaseError.
+    """
+    with session(project, stage) as at, tempfile.TemporaryDirectory() as folder:
+        seen, source = checked_for(at, action, wanted)
+        with at.locked(seen) as (view, journal):
+            plan = planned(at, action, wanted, view, source)
+            return do(Run(at, plan, view, journal, Path(folder), source))
+
+
+def do(run: Run) -> Report:
+    """Every phase of a plan, in order."""
+    with _told(run):
+        for phase in run.plan.phases:
+            run.at.clock.phase(phase.name)
+            hooks.run(BEFORE.get(phase.name, ""), run.plan)
+            ACTS[phase.name](run)
+            hooks.run(AFTER.get(phase.name, ""), run.plan)
+        run.at.clock.phase("")
+        report = run.report()
+        run.journal.write(report)
+    return report
+
+
+def only_planned(project: Project, stage: str, action: str, wanted: Wanted) -> Plan:
+    """What :func:`carry_out` would do now; nothing is done."""
+    with session(project, stage, start=False) as at:
+        view, source = checked_for(at, action, wanted)
+        return planned(at, action, wanted, view, source)
+
+
+@contextmanager
+def _told(run: Run) -> Iterator[None]:
+    """Tell the journal how it began, and the journal and the hooks how it failed."""
+    plan = run.plan
+    run.journal.write(Began(plan.action, who(), now(), plan.slot, plan.live, plan.release))
+    try:
+        yield
+    except BaseException as error:
+        for sampler in run.samplers.values():
+            with suppress(ReleaseError, OSError, ValueError):
+                sampler.finish()
+        with suppress(ReleaseError):  # the host of the journal may be the one that failed
+            run.journal.write(Failed(plan.action, str(error) or type(error).__name__))
+        try:
+            hooks.run("on_failure", plan, error)
+        except Exception as second:  # it must not hide the first
+            say(f"a hook for on_failure failed: {second}")
+        raise

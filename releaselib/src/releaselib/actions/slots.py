@@ -1,0 +1,78 @@
+"""Single acts on the slots of a stage: validate, supervise, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from releaselib.actions.session import session
+from releaselib.config import Project
+from releaselib.config.inventory import select
+from releaselib.config.tables import OwnIndex, Stage
+from releaselib.decide.problems import require_proxies
+from releaselib.decide.release import Wanted
+from releaselib.decide.slots import known_slot
+from releaselib.decide.view import View
+from releaselib.errors import Refused
+from releaselib.hosts import health, lock, nginx, slot
+from releaselib.index import pypiserver
+from releaselib.progress import say
+
+NOTHING = Wanted()
+
+
+def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:
+    """Ask every process of a slot (the live one by default), on every host. Raises HostsFailed."""
+    with session(project, stage, start=False) as at:
+        view = at.look()
+        chosen = known_slot(at.stage, wanted.slot or view.live)
+        found = view.release(chosen)
+        if not found:
+            raise Refused(f"slot {chosen} is empty", next_step="fab status")
+        hosts = select(at.stage.app, wanted.hosts)
+        at.fleet.each(hosts, lambda remote: health.check(remote, chosen, found.version)).require(
+            "hosts failed: validate"
+        )
+        where = f"{len(hosts)} hosts, {at.stage.processes} processes each"
+        return f"slot {chosen} ({found.version}) is healthy on {where}"
+
+
+def supervise(project: Project, stage: str, action: str, wanted: Wanted = NOTHING) -> dict[str, str]:
+    """One of `slot.ACTIONS` on a slot (the live one by default) of every host; host -> answer."""
+    with session(project, stage, start=False) as at:
+        chosen = known_slot(at.stage, wanted.slot or at.look().live)
+        results = at.fleet.each(
+            select(at.stage.app, wanted.hosts), lambda remote: slot.act(remote, action, chosen).strip()
+        )
+        return results.named(f"hosts failed: supervisor.{action}")
+
+
+def remove(project: Project, stage: str, wanted: Wanted = NOTHING, *, everything: bool = False) -> str:
+    """Stop and remove a slot under the lock; the live one only with everything else of the stage.
+
+    ``everything`` is all slots and, unless only some hosts are meant, the stage's own nginx and index.
+    """
+    with session(project, stage, start=False) as at:
+        chosen = at.stage.slots if everything else (known_slot(at.stage, wanted.slot),)
+        hosts, whole = select(at.stage.app, wanted.hosts), everything and not wanted.hosts
+        with lock.hold(at.fleet):
+            if not whole:
+                _require_idle(at.look(), at.stage, chosen)
+            elif at.stage.nginx == "own":
+                at.fleet.each(at.stage.proxy, lambda remote: nginx.control(remote, "stop")).require(
+                    "proxies failed: nginx.stop"
+                )
+            at.fleet.each(hosts, lambda remote: slot.act(remote, "remove", *chosen)).require(
+                "hosts failed: slot.remove"
+            )
+        own = at.stage.index
+        if whole and isinstance(own, OwnIndex) and pypiserver.stop(Path(own.folder)):
+            say("index stopped")
+        return f"removed: slot {', '.join(chosen)} on {len(hosts)} hosts"
+
+
+def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
+    """Raise Refused unless no proxy sends visitors to these slots, nor will when its nginx starts again."""
+    require_proxies(view, stage)
+    served = {name for seen in view.proxy.values() for name in (seen.slot, seen.file)} | {view.live}
+    if live := [name for name in chosen if name in served]:
+        raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")

@@ -1,0 +1,240 @@
+"""From a commit to wheels on the index, and to the pins that hosts install; changes no host."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from releaselib import index
+from releaselib.actions import repository
+from releaselib.actions.session import Session, started
+from releaselib.config import Project
+from releaselib.config.tables import Index, OwnIndex, Stage
+from releaselib.decide import versions
+from releaselib.decide.files import File, wheels_of
+from releaselib.decide.release import Release, Wanted
+from releaselib.decide.view import UNSET, AppSeen, View
+from releaselib.errors import Refused
+from releaselib.hosts import lock
+from releaselib.hosts.fleet import Fleet
+from releaselib.index.publish import publish as publish_files, upload_new
+from releaselib.progress import say
+from releaselib.wheels import build as builds, mirror, resolve, source
+from releaselib.wheels.build import Built
+from releaselib.wheels.resolve import Pinned, Target
+from releaselib.wheels.source import Source
+
+NOTHING = Wanted()
+
+
+def held(where: Index, name: str) -> list[File]:
+    """What the index has of a project; nothing where release.toml names no index."""
+    return index.of(where).files(name) if where.url else []
+
+
+def index_of(project: Project, stage: str, *, start: bool = False) -> Index:
+    """The index of a stage; without one that of stage local, else the project's own [index].
+
+    With ``start`` it is running afterwards, if it is a stage's own.
+    """
+    name = stage or ("local" if "local" in project.stages else "")
+    if not name:
+        return project.index
+    return (started(project.stage(name)) if start else project.stage(name)).index
+
+
+# --- versions
+
+
+def known_versions(project: Project, where: Index) -> list[str]:
+    """Every version there is, from tags and index. Raises IndexFailed and Refused."""
+    return [*source.find(project.root, "HEAD").tags, *(file.version for file in held(where, project.name))]
+
+
+def latest_version(project: Project, stage: str = "") -> str:
+    """The newest version, or "-" before the first."""
+    return versions.latest(known_versions(project, index_of(project, stage))) or UNSET
+
+
+def next_version(project: Project, stage: str = "", wanted: Wanted = NOTHING) -> str:
+    """The version of the next release; of ``wanted`` it takes version and name."""
+    return _chosen(project, index_of(project, stage), wanted)
+
+
+def _chosen(project: Project, where: Index, wanted: Wanted) -> str:
+    return versions.chosen(
+        asked=wanted.version,
+        name=wanted.name,
+        static=project.static_version,
+        existing=known_versions(project, where),
+        today=datetime.date.today(),
+    )
+
+
+def version_of(project: Project, where: Index, found: Source, wanted: Wanted) -> str:
+    """The version that a commit is released as. Raises Refused for one whose tag is on another commit."""
+    version, static = _chosen(project, where, wanted), project.static_version
+    if static:
+        say(f"the version is static, {version}: taken from pyproject.toml")
+    tagged = found.tags.get(version, found.commit)
+    if tagged != found.commit:
+        raise Refused(
+            f"version {version} has a tag already, on another commit ({tagged[:12]}), "
+            f"not on {found.commit[:12]}",
+            next_step="raise the version in pyproject.toml" if static else "give another --version, or none",
+        )
+    return version
+
+
+def is_published(project: Project, where: Index, found: Source, version: str) -> bool:
+    """Whether that version was built from this very commit and is on the index already."""
+    return version in found.tags and bool(wheels_of(held(where, project.name), version))
+
+
+def published(project: Project, where: Index, asked: str) -> str:
+    """A version that is on the index: the one asked for, or the newest. Raises Refused."""
+    files = held(where, project.name)
+    version = str(versions.parse(asked)) if asked else versions.latest(f.version for f in files)
+    if not wheels_of(files, version):
+        raise Refused(
+            f"{project.name} {version or '(any version)'} is not on the index",
+            next_step=f"fab index.list --packages {project.name}; fab publish",
+        )
+    return version
+
+
+def commit_of(project: Project, version: str) -> str:
+    """The commit that has the version's tag, or the empty text."""
+    return source.find(project.root, "HEAD").tags.get(version, "")
+
+
+def released_before(fleet: Fleet, version: str) -> Release:
+    """A release as the stage's journal remembers it, however long ago. Raises Refused without one."""
+    found = lock.read_journal(fleet, lines=1_000_000).release(version)
+    if not found:
+        raise Refused(
+            f"{version} was never on stage {fleet.stage.name}, so there is no going back to it",
+            next_step=f"fab release --stage {fleet.stage.name} --version {version} --ref {version}",
+        )
+    return found
+
+
+# --- building and publishing
+
+
+def build(project: Project, out: Path, wanted: Wanted, *, stage: str = "") -> Built:
+    """Build a version of a commit in a clean clone into ``out``; works on no host.
+
+    Of ``wanted`` it takes version, name and ref.
+    """
+    found = source.find(project.root, wanted.ref)
+    version = next_version(project, stage, wanted)
+    out.mkdir(parents=True, exist_ok=True)
+    return clean_build(project, found, version, out)
+
+
+def clean_build(project: Project, found: Source, version: str, out: Path) -> Built:
+    """Build a commit as that version, from a clean clone."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = source.clone(project.root, found.commit, Path(folder) / "clone")
+        stamp = builds.Stamp(project.name, version, found.commit, found.committed)
+        return builds.build(clone / project.directory, out, stamp)
+
+
+def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = "") -> str:
+    """Upload what was built, read it back, then tag the commit; returns what was done in words.
+
+    ``built`` may be in its JSON form. Raises Refused, IndexFailed and CommandFailed.
+    """
+    built = built if isinstance(built, Built) else Built(**built)
+    new, tagged = upload(project, index_of(project, stage, start=True), built)
+    return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
+
+
+def upload(project: Project, where: Index, built: Built) -> tuple[list[str], str]:
+    """Upload, read back, tag: the names of what was new, and what became of the tag in words.
+
+    What the push of the tag needs is looked for first: nothing is uploaded without it.
+    """
+    with repository.credentials(project) as found:
+        new = publish_files(index.of(where), project.name, built.files)
+        return new, source.tag(project.root, built.version, built.commit, found)
+
+
+# --- what hosts install
+
+
+def lock_at(project: Project, commit: str) -> str:
+    """The pins of the project's uv.lock as it is in that commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = tuple(str(Path(project.directory) / name) for name in ("pyproject.toml", "uv.lock"))
+        source.files_at(project.root, commit, names, Path(folder))
+        return mirror.locked(Path(folder))
+
+
+def pinned(stage: Stage, seen: AppSeen, built: Built, constraints: str) -> Pinned:
+    """What the hosts install of a build that is not published yet, resolved once.
+
+    A stage with an index of its own gets what that lacks.
+    """
+    try:
+        return _resolved(stage, seen, built.version, constraints, built.folder)
+    except Refused as error:
+        if not isinstance(stage.index, OwnIndex):
+            error.next_step += f" --stage {stage.name}"
+            raise
+        say("fetching what the project's own index lacks")
+        target = Target.of(seen)
+        wanted = [*mirror.needed(built.wheel, stage.requires, target.markers), *resolve.TOOLS, "uv"]
+        bring(stage.index, wanted, target, constraints)
+        return _resolved(stage, seen, built.version, constraints, built.folder)
+
+
+def pins_of(at: Session, view: View, release: Release) -> Pinned:
+    """The pins of a published release: those it was staged with before, else its lock at its commit."""
+    before = release.wheels
+    if not before and (known := view.history.release(release.version)):
+        before = known.wheels
+    constraints = "\n".join(f"{name}=={pin}" for name, pin in before.items())
+    if not before and release.commit:
+        constraints = lock_at(at.project, release.commit)
+    try:
+        return _resolved(at.stage, view.any_app, release.version, constraints)
+    except Refused as error:
+        error.next_step += f" --stage {at.stage.name}"
+        raise
+
+
+def _resolved(
+    stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None
+) -> Pinned:
+    kind = Target.of(seen)  # the hosts were checked to be alike
+    wanted = [f"{stage.project}=={version}", *stage.requires]
+    return Pinned(
+        resolve.resolve(wanted, stage.index, kind, constraints=constraints, links=links),
+        resolve.resolve(resolve.TOOLS, stage.index, kind),
+    )
+
+
+def bring(where: Index, wanted: Sequence[str], target: Target | None, constraints: str = "") -> list[str]:
+    """Bring requirements and all they need to the index; returns the uploaded file names.
+
+    What pip did not take for needed by another Python than its own is found by resolving for that.
+    """
+    new = _brought(where, wanted, target, constraints)
+    while target and (left := resolve.lacking(wanted, where, target, constraints)):
+        more = _brought(where, left, target, constraints)
+        if not more:  # what is left is not to be had
+            break
+        new += more
+    return new
+
+
+def _brought(where: Index, wanted: Sequence[str], target: Target | None, constraints: str) -> list[str]:
+    kind = {"python": target.python, "machine": target.machine} if target else {}
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = mirror.fetch(wanted, Path(folder), constraints=constraints, **kind)
+        return upload_new(index.of(where), fetched)

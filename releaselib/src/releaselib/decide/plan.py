@@ -1,0 +1,141 @@
+"""What will be done, as a value: a plan holds its phases, in order, and one runner carries out any plan.
+
+It is made of a :class:`releaselib.decide.view.View` and then carried out, printed (``--plan``) or written
+to the journal. To add a phase: its words here, its place in PHASES, its act in actions/phases.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.decide.release import Release
+from releaselib.decide.view import UNSET, View
+from releaselib.output import table
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a plan: its name, the hosts it works on, and what it does in words."""
+
+    name: str
+    hosts: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A release, deploy, switch or rollback before it is carried out.
+
+    ``live`` and ``live_version`` are what visitors get before; ``files`` maps the name of a file on the hosts
+    to its text.
+    """
+
+    action: str
+    stage: str
+    release: Release
+    slot: str
+    live: str
+    live_version: str
+    app: tuple[Host, ...]
+    proxy: tuple[Host, ...]
+    phases: tuple[Phase, ...]
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        slots = f"slot {self.live or UNSET} -> {self.slot}"
+        rows = [(phase.name, _few(phase.hosts), phase.what) for phase in self.phases]
+        return "\n".join(
+            [
+                f"{self.action} {self.release.version} to {self.stage}: {slots}",
+                table(("phase", "where", "what"), rows),
+                f"files on the hosts: {', '.join(sorted(self.files))}",
+                "nothing was done",
+            ]
+        )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} ... {names[-1]} ({len(names)})"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a plan is made for: an action, the phases that it may need, a release, its slot, its app hosts."""
+
+    action: str
+    phases: tuple[str, ...]
+    release: Release
+    slot: str
+    app: tuple[Host, ...]
+
+
+MAKE = ("build", "publish")
+"""Left out where the index has the version already, built from the same commit."""
+SWITCH = ("switch", "prove", "stop")
+RELEASE = (*MAKE, "stage", *SWITCH)
+PHASES = {
+    "release": RELEASE,
+    "deploy": ("stage",),
+    "quickdeploy": (*MAKE, "stage"),
+    "switch": ("health", *SWITCH),
+    "rollback": ("health", *SWITCH),
+}
+AGAIN = ("stage", *SWITCH)
+"""The phases of a rollback to what is in no slot any more."""
+
+WORDS = {
+    "build": "build {version} from {commit} in a clean clone",
+    "publish": "upload to {index}, read back, tag",
+    "stage": "install {version} in slot {slot}, start it, wait until every process is healthy",
+    "health": "start slot {slot} where it does not run, ask every process for its health",
+    "switch": "point nginx from slot {live} to slot {slot}, ask it which release it serves",
+    "prove": "sample every proxy, wait for old workers",
+    "stop": "stop the processes of slot {live}",
+}
+OF_WORKERS = WORDS | {"switch": "stop the processes of slot {live}, which slot {slot} replaces"}
+ON = {"stage": "app", "health": "app", "stop": "app", "switch": "proxy", "prove": "proxy"}
+
+
+def make(stage: Stage, view: View, aim: Aim) -> Plan:
+    """The plan for an aim: which phases, on which hosts, from which slot to which."""
+    on = {**ON, "switch": "proxy" if stage.proxy else "app"}
+    hosts = {"app": aim.app, "proxy": stage.proxy}
+    values = {
+        "version": aim.release.version,
+        "commit": aim.release.commit[:12],
+        "index": stage.index.upload_url,
+        "slot": aim.slot,
+        "live": view.live or UNSET,
+    }
+    words = WORDS if stage.proxy else OF_WORKERS
+    return Plan(
+        action=aim.action,
+        stage=stage.name,
+        release=aim.release,
+        slot=aim.slot,
+        live=view.live,
+        live_version=view.version,
+        app=aim.app,
+        proxy=stage.proxy,
+        phases=tuple(
+            Phase(
+                name,
+                tuple(host.name for host in hosts.get(on.get(name, ""), ())),
+                words[name].format(**values),
+            )
+            for name in aim.phases
+            if _applies(name, stage, view.live, aim.slot)
+        ),
+    )
+
+
+def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
+    """Proxies are proved where there are some; an old slot is stopped if it is not kept warm.
+
+    Of workers the switch itself stops the old slot, for there are no visitors to keep.
+    """
+    if phase == "stop":
+        return bool(stage.proxy) and bool(live) and live != slot and not stage.keep_warm
+    return bool(stage.proxy) or phase != "prove"

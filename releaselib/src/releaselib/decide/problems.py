@@ -1,0 +1,78 @@
+"""What stands against an action, as far as it follows from what was seen of the hosts."""
+
+from __future__ import annotations
+
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.decide.view import AppSeen, ProxySeen, View
+from releaselib.errors import Refused
+
+UNSEEN = "a process of another user"
+"""How `facts.py` calls a listener that the stage's user may not look at."""
+
+
+def problems(view: View, stage: Stage) -> list[str]:
+    """Everything that stands against a release, host by host."""
+    found = [f"{host.name}: {words}" for host, seen in view.app.items() for words in of_app(seen)]
+    found += [f"{host.name}: {words}" for host, seen in view.proxy.items() for words in of_proxy(seen, stage)]
+    return found + mixed(view.app)
+
+
+def of_app(seen: AppSeen) -> list[str]:
+    """What stands against a release on an app host: ports that somebody else holds."""
+    return [
+        f"port {one.port} (slot {one.slot}) is in use by {one.command or UNSEEN} (pid {one.pid or 'unknown'})"
+        for one in seen.ports
+        if not one.ours
+    ]
+
+
+def of_proxy(seen: ProxySeen, stage: Stage) -> list[str]:
+    """What stands against a switch on a proxy."""
+    found = [] if seen.program else ["nginx is not installed: apt-get install nginx-light"]
+    # With sudo the stage's user is not root, who owns the nginx of the system and hides it from others.
+    hidden = stage.sudo and seen.listener == UNSEEN
+    is_nginx = seen.listener.startswith("nginx: ") or hidden
+    if seen.listener and not is_nginx and not seen.answers:
+        found.append(f"port {stage.listen_port} is in use by {seen.listener}")
+    elif seen.site and seen.listener and not seen.answers:
+        found.append(
+            "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
+            "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+        )
+    return found
+
+
+def mixed(app: dict[Host, AppSeen]) -> list[str]:
+    """The same bytes run on every host only when their Pythons and machine types are the same."""
+    kinds: dict[str, list[str]] = {}
+    for host, seen in app.items():
+        minor = ".".join(seen.python.split(".")[:2])
+        kinds.setdefault(f"Python {minor} on {seen.machine}", []).append(host.name)
+    if len(kinds) < 2:
+        return []
+    return [f"{', '.join(names)}: {kind}" for kind, names in kinds.items()] + [
+        "the app hosts differ, so the same wheels cannot run on all: set python of the stage"
+    ]
+
+
+def require_agreement(view: View) -> None:
+    """Raise Refused while the proxies disagree: then no slot is idle on all of them."""
+    if view.split:
+        raise Refused(
+            "the proxies do not agree which slot is live; nothing was changed",
+            cause=view.split,
+            next_step="fab nginx.start where one does not answer; else fab switch --slot SLOT puts all on "
+            "one, fab rollback all on the older one",
+        )
+
+
+def require_proxies(view: View, stage: Stage) -> None:
+    """Raise Refused unless every proxy was seen: a switch is all proxies or none."""
+    lost = [view.lost[host].words for host in stage.proxy if host in view.lost]
+    if lost:
+        raise Refused(
+            "a proxy cannot be reached, and a switch is all proxies or none; visitors are served as before",
+            cause="\n".join(lost),
+            next_step="fab status; mend the proxy or take it out of release.toml",
+        )

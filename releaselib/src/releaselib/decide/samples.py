@@ -1,0 +1,36 @@
+"""What was sampled at a proxy around a switch, and whether it proves that visitors noticed nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What one proxy answered: version -> number during and after the switch; words of failures."""
+
+    during: Mapping[str, int]
+    after: Mapping[str, int]
+    failed: tuple[str, ...]
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return sum(self.during.values()) + sum(self.after.values()) + len(self.failed)
+
+
+def doubts(samples: Samples, version: str) -> list[str]:
+    """Why these samples do not prove that all visitors get that version; nothing when they do.
+
+    Answers that tell no version are taken at nginx's own word, which was asked for before.
+    """
+    found = [f"failed: {words}" for words in sorted(set(samples.failed))[:5]]
+    found += [
+        f"{number} answers from {other} after the switch"
+        for other, number in samples.after.items()
+        if other not in (version, "-")
+    ]
+    if not sum(samples.after.values()):
+        found.append("no answer after the switch")
+    return found

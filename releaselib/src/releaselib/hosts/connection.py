@@ -1,0 +1,54 @@
+"""What a connection to a host can do, whoever makes it: ssh.py over the network, here.py on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.errors import CommandFailed
+from releaselib.process import Output
+
+TIMED_OUT = 124
+"""The exit code of a command that was given up, as timeout(1) has it."""
+
+
+class Unreachable(CommandFailed):
+    """No usable connection to a host: down, refused, wrong key, no login."""
+
+
+class Distrusted(Unreachable):
+    """The host key is not known here, or not the known one."""
+
+
+class Running(Protocol):
+    """A command that has been started: lines in, lines out, and its end."""
+
+    def send(self, line: str) -> None:
+        """Write one line to its standard input."""
+
+    def receive(self) -> str:
+        """Its next line of standard output; empty when it has ended."""
+
+    def finish(self) -> Output:
+        """Close its standard input and wait for its end."""
+
+
+class Remote(Protocol):
+    """A host of a stage that can be worked on."""
+
+    host: Host
+    stage: Stage
+
+    def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
+        """Run a command to its end, with ``text`` on its standard input.
+
+        It is given up, as exit code TIMED_OUT, after ``command_timeout`` of the stage and ``seconds`` more.
+        """
+
+    def start(self, argv: Sequence[str]) -> Running:
+        """Start a command and go on."""
+
+    def close(self) -> None:
+        """Give the connection back."""

@@ -1,0 +1,115 @@
+"""Hosts at work together: one connection each, bounded fan-out, one typed result a host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from releaselib.config.inventory import Host
+from releaselib.config.tables import Stage
+from releaselib.decide.budget import Budget
+from releaselib.errors import ConfigError, HostsFailed, ReleaseError, several
+from releaselib.hosts.connection import Remote
+from releaselib.hosts.here import Here
+from releaselib.hosts.ssh import Ssh
+from releaselib.progress import Event, report, say
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Results(Generic[T]):
+    """What came out of one piece of work on many hosts, in the order of the hosts."""
+
+    succeeded: dict[Host, T]
+    failures: dict[Host, ReleaseError]
+
+    def require(self, what: str, *, next_step: str = "fab status") -> dict[Host, T]:
+        """The values. Raises HostsFailed with ``what`` and every failure unless all succeeded."""
+        if self.failures:
+            count = len(self.succeeded) + len(self.failures)
+            raise HostsFailed(
+                f"{len(self.failures)} of {count} {what}",
+                cause=several(self.failures.values()),
+                next_step=next_step,
+            )
+        return self.succeeded
+
+    def named(self, what: str) -> dict[str, T]:
+        """The same by the hosts' names."""
+        return {host.name: value for host, value in self.require(what).items()}
+
+    def within(self, budget: Budget) -> dict[Host, T]:
+        """The values, those that failed left out. Raises HostsFailed when more failed than may."""
+        for words in budget.require(self.failures):
+            say(words)
+        return self.succeeded
+
+
+class Fleet:
+    """The hosts of a stage, each connected once, when it is first needed."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._remotes: dict[Host, Remote] = {}
+
+    def remote(self, host: Host) -> Remote:
+        """The one connection to a host; raises Unreachable."""
+        if host not in self._remotes:
+            self._remotes[host] = (Here if host.local else Ssh)(host, self.stage)
+        return self._remotes[host]
+
+    def each(self, hosts: Sequence[Host], act: Callable[[Remote], T]) -> Results[T]:
+        """Act on every host, at most ``parallel`` at once; errors become failures.
+
+        An interrupt (ctrl-c) ends it at once: nobody waits for what still runs on the hosts.
+        """
+
+        def one(host: Host) -> T | ReleaseError:
+            begun = time.monotonic()
+            report(Event("host begun", host.name))
+            outcome: T | ReleaseError
+            try:
+                outcome = act(self.remote(host))
+            except ReleaseError as error:
+                outcome = error
+            words = str(outcome) if isinstance(outcome, ReleaseError) else ""
+            report(Event("host ended", host.name, words, time.monotonic() - begun))
+            return outcome
+
+        with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool:
+            try:
+                outcomes = dict(zip(hosts, pool.map(one, hosts), strict=True))
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.close()  # which ends the waiting of those at work
+                raise
+        return Results(
+            {host: value for host, value in outcomes.items() if not isinstance(value, ReleaseError)},
+            {host: error for host, error in outcomes.items() if isinstance(error, ReleaseError)},
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        for remote in list(self._remotes.values()):  # after ctrl-c some may still be connecting
+            remote.close()
+
+
+@contextmanager
+def connected(stage: Stage) -> Iterator[Fleet]:
+    """The hosts of a stage for the length of a ``with`` block. Raises ConfigError without its known_hosts."""
+    if stage.known_hosts and not Path(stage.known_hosts).exists():
+        raise ConfigError(
+            f"stages.{stage.name}.known_hosts: {stage.known_hosts} is missing",
+            next_step=f"ssh-keyscan HOST >> {stage.known_hosts}, compare the fingerprints, commit it",
+        )
+    fleet = Fleet(stage)
+    try:
+        yield fleet
+    finally:
+        fleet.close()

@@ -1,0 +1,40 @@
+"""Proof of a switch: every proxy is sampled during and after it, as a visitor would see it."""
+
+from __future__ import annotations
+
+import json
+
+from releaselib.decide.samples import Samples
+from releaselib.errors import CommandFailed
+from releaselib.hosts.connection import Remote, Running
+from releaselib.hosts.scripts import start
+
+ENOUGH = 20
+"""Requests that every proxy must have answered after the switch before it counts as proved."""
+
+
+def begin(remote: Remote) -> Running:
+    """Start sampling through a proxy; returns when its first answer is there."""
+    stage = remote.stage
+    values = {"url": stage.loopback, "host": stage.host_header, "path": stage.health, "enough": ENOUGH}
+    running = start(remote, "proof_sample.sh", **values)
+    if running.receive() != "sampling":
+        what, cause = f"{remote.host.name}: sampling does not start", running.finish().last_lines
+        raise CommandFailed(what, cause=cause, next_step="fab status")
+    return running
+
+
+def switched(running: Running) -> None:
+    """Tell the sampler that from now on all answers must come from the new release."""
+    running.send("switched")
+
+
+def end(running: Running, *, enough: bool = True) -> Samples:
+    """Stop sampling, by default only after ENOUGH requests since the switch; read the counts."""
+    if enough:
+        running.receive()
+    done = running.finish()
+    if done.code:
+        raise CommandFailed("sampling failed", cause=done.last_lines)
+    table = json.loads(done.stdout.strip().splitlines()[-1])
+    return Samples(table["during"], table["after"], tuple(table["failed"]))

@@ -1,0 +1,115 @@
+# Goes in front of every script that runs on a host. Before it stand the variables that the script takes,
+# and of every stage: python, nginx_of, sudo, and the paths of config/paths.py.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+umask 022
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() { # fail CODE WORDS...: what a code means stands in hosts/scripts.py
+    code=$1
+    shift
+    say "$*"
+    exit "$code"
+}
+
+# The Python that release.toml asks for: a path, a version like 3.12, or any python3.
+find_python() {
+    case $python in
+        */*) command -v "$python" || return 1 ;;
+        '') command -v python3 || return 1 ;;
+        *) command -v "python$python" || return 1 ;;
+    esac
+}
+
+need_python() {
+    found=$(find_python) || fail 69 "no Python ${python:-3} on this host"
+    python=$found
+}
+
+# The one way to run a program of this folder: by the stage's Python, its standard library and nothing else.
+run_python() { # run_python PROGRAM ARGUMENTS...
+    "$python" -IS -c "$@"
+}
+
+# One release at a time works on a host; another waits for it. Frees itself with the process.
+lock_host() {
+    mkdir -p "$prefix" && [ -w "$prefix" ] || fail 70 "cannot write to $prefix"
+    exec 9>"$host_lock"
+    flock -w 60 9 || fail 75 "another release is at work on this host (held: $host_lock)"
+}
+
+# A pid file outlives a power cut, and its number may be another process by then: so its command must
+# be the one that is meant.
+alive() { # alive PIDFILE WORDS
+    [ -s "$1" ] && grep -aqsF -- "$2" "/proc/$(cat "$1")/cmdline"
+}
+
+# Wait until a pid is gone: up to 45 s politely (supervisord waits up to 40 s itself), then by force.
+wait_gone() { # wait_gone PID
+    n=0
+    while kill -0 "$1" 2>/dev/null; do
+        n=$((n + 1))
+        if [ "$n" -eq 450 ]; then kill -KILL "$1" 2>/dev/null || true; fi
+        [ "$n" -lt 500 ] || fail 1 "process $1 does not end"
+        sleep 0.1
+    done
+}
+
+# Bytecode lies outside the slot, which is built anew each time: what a release shares with the one that
+# was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
+# links the same file into each slot.
+start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
+    PYTHONPYCACHEPREFIX="$cache/bytecode" \
+        "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1 || {
+        cat "$1/log/start.log" >&2
+        fail 73 "supervisord does not start"
+    }
+}
+
+# Its supervisord, and with it all its processes. That looks after them once a second, or at once when
+# somebody knocks at its socket.
+stop_slot() { # stop_slot FOLDER
+    alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
+    pid=$(cat "$1/run/supervisord.pid")
+    kill -TERM "$pid" 2>/dev/null || true
+    run_python "$common_knock_py" "$pid" "$1/run/supervisor.sock" || true
+    wait_gone "$pid"
+}
+
+# nginx as the stage wants it: its own master below prefix, or the one of the system.
+nginx_() { # nginx_ ARGUMENTS...
+    if [ "$nginx_of" = own ]; then
+        nginx -p "$nginx/" -c "$nginx/nginx.conf" -e "$nginx/error.log" "$@"
+    else
+        as_root nginx "$@"
+    fi
+}
+
+as_root() { # as_root COMMAND...
+    if [ "$sudo" = yes ] && [ "$(id -u)" -ne 0 ]; then sudo -n "$@"; else "$@"; fi
+}
+
+nginx_pid() { if [ "$nginx_of" = own ]; then echo "$nginx/nginx.pid"; else echo /run/nginx.pid; fi; }
+
+nginx_alive() {
+    if [ "$nginx_of" = own ]; then words=$nginx/nginx.conf; else words='nginx: master process'; fi
+    alive "$(nginx_pid)" "$words"
+}
+
+# Start nginx, or let a running one take the new configuration.
+start_nginx() {
+    if nginx_alive; then
+        nginx_ -s reload 9>&-
+    elif [ "$nginx_of" = system ] && [ -d /run/systemd/system ]; then
+        as_root systemctl start nginx
+    else
+        nginx_ 9>&-
+    fi
+}
+
+# Write the files of a JSON object (standard input: name -> text), readable by their owner only.
+unpack_files() { # unpack_files FOLDER
+    run_python "$common_unpack_py" "$1"
+}
+

@@ -1,0 +1,80 @@
+"""health.py < JSON: asks every target until each is healthy; exit code 0 only when all are.
+
+JSON: {"targets": ["127.0.0.1:8800", ...], "path": "/healthz", "version": "" or the one to see,
+"timeout": seconds, "dead": a command that exits 0 when waiting is in vain, or [],
+"wake": the socket of the supervisor, or ""}
+Prints {target: "" when healthy, else what it answered last} as JSON.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+WANTED = json.load(sys.stdin)
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+GIVEN_UP = threading.Event()
+
+
+def wrong(target):
+    """What is wrong with the answer of a target now; nothing when it is healthy."""
+    url = "http://%s%s" % (target, WANTED["path"])
+    try:
+        with OPENER.open(url, timeout=5) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        return "answered %s %s" % (error.code, error.read(300).decode("utf-8", "replace").strip())
+    except Exception as error:
+        return "no answer: %s" % getattr(error, "reason", error)
+    if not WANTED["version"]:
+        return ""
+    try:
+        version = json.loads(body.decode("utf-8"))["version"]
+    except (ValueError, KeyError, TypeError):
+        return "answered without a version: %s" % body[:300].decode("utf-8", "replace")
+    return (
+        "" if version == WANTED["version"] else "answered version %s, not %s" % (version, WANTED["version"])
+    )
+
+
+def wait(target):
+    """Ask a target until it is healthy, time is up, or somebody has given up."""
+    end = time.monotonic() + WANTED["timeout"]
+    pause = 0.05
+    while True:
+        words = wrong(target)
+        if not words or time.monotonic() > end or GIVEN_UP.wait(pause):
+            return words
+        pause = min(pause * 1.5, 0.5)
+
+
+def watch():
+    """Give up early once the supervisor says that a process is beyond hope."""
+    while WANTED["dead"] and not GIVEN_UP.wait(2):
+        if subprocess.call(WANTED["dead"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
+            GIVEN_UP.set()
+
+
+def wake():
+    """Knock at the supervisor's socket: it starts its processes at the next turn of a loop that takes
+    a second when nothing happens."""
+    end = time.monotonic() + 5
+    while WANTED["wake"] and time.monotonic() < end and not GIVEN_UP.wait(0.05):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.connect(WANTED["wake"])
+
+
+for work in (watch, wake):
+    threading.Thread(target=work, daemon=True).start()
+with concurrent.futures.ThreadPoolExecutor(min(32, max(1, len(WANTED["targets"])))) as pool:
+    found = dict(zip(WANTED["targets"], pool.map(wait, WANTED["targets"])))
+GIVEN_UP.set()
+time.sleep(0)
+print(json.dumps(found))
+sys.exit(any(found.values()))

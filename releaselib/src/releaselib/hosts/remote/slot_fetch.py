@@ -1,0 +1,21 @@
+"""slot_fetch.py URL SHA256 TARGET: fetches the wheel of uv, checks it and takes the program out."""
+
+import hashlib
+import io
+import os
+import sys
+import urllib.request
+import zipfile
+
+url, sha256, target = sys.argv[1:]
+with urllib.request.urlopen(url, timeout=60) as answer:
+    wheel = answer.read()
+found = hashlib.sha256(wheel).hexdigest()
+if found != sha256:
+    sys.exit("%s has sha256 %s, expected %s" % (url, found, sha256))
+archive = zipfile.ZipFile(io.BytesIO(wheel))
+name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
+with open(target + ".new", "wb") as file:
+    file.write(archive.read(name))
+os.chmod(target + ".new", 0o755)
+os.rename(target + ".new", target)

@@ -1,0 +1,77 @@
+# slot_stage.sh: slot, index, uv_url, uv_sha256  < files of the slot, as JSON
+# Installs a release into an idle slot, starts it and waits until every process is healthy.
+# Safe to run again after any interruption: the slot is built anew each time.
+need_python
+folder=$slots/$slot
+lock_host
+
+# Nothing in the environment of this host may name another index.
+for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR="$cache" no_proxy='*'
+
+make_virtualenv() { # make_virtualenv FOLDER
+    if [ -n "$uv" ]; then "$uv" venv -q --python "$python" "$1"; else "$python" -m venv "$1"; fi
+}
+
+install_wheels() { # install_wheels VIRTUALENV REQUIREMENTS
+    if [ -n "$uv" ]; then
+        "$uv" pip install -q --python "$1/bin/python" --default-index "$index" --no-deps \
+            --only-binary :all: --require-hashes -r "$2"
+    else
+        "$1/bin/python" -m pip install -q --no-compile --isolated --index-url "$index" --no-deps \
+            --trusted-host "$(host_of "$index")" --disable-pip-version-check \
+            --only-binary :all: --require-hashes -r "$2"
+    fi
+}
+
+host_of() { # host_of URL
+    rest=${1#*://}
+    rest=${rest%%/*}
+    printf '%s\n' "${rest%%:*}"
+}
+
+# --- 70: a slot's folder, empty but for its files
+stop_slot "$folder"
+rm -rf "$folder"
+mkdir -p "$folder/run" "$folder/log" "$tools" "$cache" || fail 70 "cannot write below $prefix"
+chmod 0700 "$folder/run"
+unpack_files "$folder" || fail 70 "cannot write below $folder"
+
+# --- 71: the tools of the host, made once and kept: uv, and supervisor in a virtualenv of its own, which
+# belongs to the interpreter it was made with and is made again when that is another one, or gone
+uv=
+if [ -n "$uv_url" ]; then
+    uv=$tools/uv-$uv_sha256
+    [ -x "$uv" ] || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
+        fail 71 "cannot fetch uv from the index"
+fi
+kind=$(run_python 'import sys; print(sys.version, sys.base_prefix)')
+own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
+if [ ! -e "$own_tools/ready" ] || [ ! -x "$own_tools/bin/python" ]; then
+    rm -rf "$own_tools"
+    make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
+    install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
+    touch "$own_tools/ready"
+fi
+ln -sfn "$own_tools" "$folder/tools"
+
+# --- 72: the release
+make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slot"
+install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
+
+# --- 73: its processes
+start_slot "$folder"
+
+# --- 74: health
+if ! answers=$(run_python "$health_py" <"$folder/health.json"); then
+    say "--- last lines of $folder/log/supervisord.log"
+    tail -n 3 "$folder/log/supervisord.log" >&2
+    for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
+        case $log in */start.log | */supervisord.log) continue ;; esac
+        say "--- last lines of $log"
+        tail -n 12 "$log" >&2
+    done
+    fail 74 "$answers"
+fi
+touch "$folder/healthy"

@@ -1,0 +1,74 @@
+"""The scripts that run on hosts: how one is sent, and what its exit code means.
+
+They are POSIX sh, with ``common.sh`` in front, and Python of the standard library where JSON, HTTP or /proc
+is asked for. No file has to be on the host before: a script is one quoted argument of ``sh -euc``. Values
+are variables of the same names, quoted; a Python program is a variable too (``health.py`` as
+``$health_py``), and its input is standard input.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shlex
+from importlib import resources
+from typing import Any
+
+from releaselib.config.tables import Stage
+from releaselib.errors import CommandFailed
+from releaselib.hosts.connection import TIMED_OUT, Remote, Running
+
+CODES = {
+    66: "the slot is empty",
+    68: "nginx is not installed",
+    69: "there is no such Python on this host",
+    70: "its files cannot be written",
+    71: "the tools cannot be installed",
+    72: "the release cannot be installed",
+    73: "supervisord does not start",
+    74: "not every process became healthy",
+    75: "somebody else is at work on this host",
+    76: "nginx does not accept the configuration; the old one is back in place",
+    77: "nginx did not take the new configuration",
+    78: "this proxy does not see every process healthy; nothing was switched",
+    TIMED_OUT: "it was given up; there it may go on to its own end",
+}
+"""Exit code of any script -> what it means."""
+
+
+@functools.cache
+def text(name: str) -> str:
+    """A file of ``remote/`` as text."""
+    return (resources.files("releaselib.hosts") / "remote" / name).read_text("utf-8")
+
+
+def script(stage: Stage, name: str, **values: object) -> tuple[str, ...]:
+    """The command that runs ``remote/NAME`` with these values, the stage's paths and its programs. Pure."""
+    body = text("common.sh") + text(name)
+    programs = {f"{found}_py": text(f"{found}.py") for found in re.findall(r"\$(\w+)_py\b", body)}
+    settings = {"python": stage.python, "nginx_of": stage.nginx, "sudo": "yes" if stage.sudo else "no"}
+    variables = stage.paths.variables | settings | programs | values
+    head = "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in variables.items())
+    return ("sh", "-euc", head + body, name)
+
+
+def call(
+    remote: Remote, name: str, *, given: Any = None, next_step: str = "", seconds: float = 0, **values: object
+) -> str:
+    """Run ``remote/NAME`` on a host and return its standard output; ``given``, as JSON, is its input.
+
+    ``seconds`` is what it may take beyond the stage's command_timeout. Raises CommandFailed with host, what
+    failed (CODES) and the last lines.
+    """
+    argv = script(remote.stage, name, **values)
+    done = remote.run(argv, json.dumps(given or {}), seconds=seconds)
+    if done.code:
+        words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
+        raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=next_step)
+    return done.stdout
+
+
+def start(remote: Remote, name: str, **values: object) -> Running:
+    """Start ``remote/NAME`` on a host and go on."""
+    return remote.start(script(remote.stage, name, **values))

@@ -1,0 +1,63 @@
+"""Built files -> the index, read back and compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from releaselib.decide.files import File, missing
+from releaselib.errors import IndexFailed
+from releaselib.index import PackageIndex
+from releaselib.index.simple import TIMEOUT
+
+
+def publish(index: PackageIndex, project: str, built: Mapping[str, str]) -> list[str]:
+    """Upload what the index does not hold yet, then read back and compare every file (path -> sha256).
+
+    Returns the names of the uploaded files. Raises Refused and IndexFailed.
+    """
+    todo = [Path(path) for path in missing(built, index.files(project))]
+    index.upload(todo)
+    held = {file.name: file for file in index.files(project)}
+    for path, digest in built.items():
+        compare(held.get(Path(path).name), Path(path).name, digest)
+    return [path.name for path in todo]
+
+
+def upload_new(index: PackageIndex, paths: list[Path]) -> list[str]:
+    """Upload the wheels whose names the index does not hold yet; their names."""
+    new = [path for path in paths if path.name not in _names(index, path.name.partition("-")[0])]
+    index.upload(new)
+    return [path.name for path in new]
+
+
+def _names(index: PackageIndex, project: str) -> set[str]:
+    return {file.name for file in index.files(project)}
+
+
+def compare(file: File | None, name: str, digest: str) -> None:
+    """Read a file of the index back. Raises IndexFailed unless it has the expected sha256.
+
+    An upload to a full disk leaves a truncated file that the index lists with the hash of the
+    truncated bytes, so the bytes themselves are what counts.
+    """
+    import requests
+
+    try:
+        found = "nothing" if file is None else _digest(file.url)
+    except requests.RequestException as error:
+        found = f"no answer ({error})"
+    if found != digest:
+        raise IndexFailed(
+            f"publish: {name} came back from the index as {found}, sent was {digest}",
+            next_step="look at the index's disk, remove that file there, publish again",
+        )
+
+
+def _digest(url: str) -> str:
+    import requests
+
+    answer = requests.get(url, timeout=TIMEOUT)
+    answer.raise_for_status()
+    return hashlib.sha256(answer.content).hexdigest()

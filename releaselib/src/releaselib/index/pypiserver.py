@@ -1,0 +1,158 @@
+"""A pypiserver of the team's own, or of a project on the developer's machine.
+
+It lives in a virtualenv of its own: together with paramiko's bcrypt it does not start. gunicorn
+serves it, because its default server answers one client at a time; without ``disable_fallback`` it
+would send hosts to the public index.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from uv import find_uv_bin
+
+from releaselib import process
+from releaselib.errors import IndexFailed
+
+PACKAGES = ("pypiserver[cache]>=2.4.2", "gunicorn>=25.1", "passlib>=1.7.4", "bcrypt<5", "setuptools")
+APP = (
+    "pypiserver:app(roots=['packages'], password_file='htpasswd', authenticate=['update'], "
+    "disable_fallback=True, backend_arg='cached-dir')"
+)
+ADD_USER = """
+import os
+from passlib.apache import HtpasswdFile
+users = HtpasswdFile("htpasswd", new=not os.path.exists("htpasswd"), default_scheme="sha512_crypt")
+users.set_password(os.environ["NAME"], os.environ["PASSWORD"])
+users.save()
+os.chmod("htpasswd", 0o600)
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A pypiserver: its folder, and the address that it listens on."""
+
+    folder: Path
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it is asked from this machine."""
+        return f"http://{'127.0.0.1' if self.host in ('', '0.0.0.0') else self.host}:{self.port}/"  # noqa: S104
+
+
+def command(server: Server, *, background: bool = False) -> tuple[str, ...]:
+    """The command that serves the folder."""
+    daemon = ["--daemon", "--pid", "pid", "--log-file", "log"] if background else ()
+    where = ("--bind", f"{server.host}:{server.port}", "--chdir", str(server.folder))
+    options = ["--workers", "1", "--threads", "16", "--no-control-socket"]
+    return (str(server.folder / "venv/bin/gunicorn"), *where, *options, *daemon, APP)
+
+
+def install(server: Server, username: str, password: str) -> None:
+    """Make folder, virtualenv and the user who may upload. What is there already is kept."""
+    packages = server.folder / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    venv = server.folder / "venv"
+    if not (venv / "bin/gunicorn").exists():
+        _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(venv))
+        _uv("pip", "install", "--quiet", "--python", str(venv / "bin/python"), *PACKAGES)
+    process.run(
+        (str(venv / "bin/python"), "-c", ADD_USER),
+        cwd=server.folder,
+        error=IndexFailed,
+        env={"NAME": username, "PASSWORD": password},
+        what="index.serve: the user cannot be made",
+    )
+
+
+def _uv(*words: str) -> None:
+    process.run(
+        (find_uv_bin(), *words),
+        error=IndexFailed,
+        what="index.serve: pypiserver cannot be installed",
+        next_step="check this machine's package index, then run the command again",
+    )
+
+
+def serve(server: Server, username: str, password: str) -> None:
+    """Serve in front, in place of this process. Does not return."""
+    install(server, username, password)
+    argv = command(server)
+    os.execv(argv[0], argv)  # noqa: S606  the last thing this process does
+
+
+def ensure(server: Server, username: str) -> bool:
+    """Start a server in the background unless it answers already; True when it was started.
+
+    The upload password is made once and kept beside it, readable by its owner only.
+    """
+    if answers(server):
+        return False
+    server.folder.mkdir(parents=True, exist_ok=True)
+    install(server, username, _own_password(server))
+    process.run(
+        command(server, background=True),
+        cwd=server.folder,
+        error=IndexFailed,
+        what="index.serve: pypiserver does not start",
+    )
+    _wait(server)
+    return True
+
+
+def password_file(folder: Path) -> Path:
+    """Where the upload password of a server that was started in the background is kept."""
+    return folder / "password"
+
+
+def _own_password(server: Server) -> str:
+    file = password_file(server.folder)
+    if not file.exists():
+        file.touch(0o600)
+        file.write_text(secrets.token_urlsafe(24), "utf-8")
+    return file.read_text("utf-8").strip()
+
+
+def answers(server: Server) -> bool:
+    """Whether a package index answers at the server's address."""
+    try:
+        return requests.get(server.url + "simple/", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def _wait(server: Server) -> None:
+    end = time.monotonic() + 30
+    while not answers(server):
+        if time.monotonic() > end:
+            log = server.folder / "log"
+            raise IndexFailed(
+                f"index.serve: no answer from {server.url}",
+                cause=process.tail(log.read_text("utf-8", "replace")) if log.exists() else "",
+                next_step=f"is port {server.port} taken? look at {log}",
+            )
+        time.sleep(0.05)
+
+
+def stop(folder: Path) -> bool:
+    """Stop the server that was started in the background; True when there was one."""
+    file = folder / "pid"
+    pid = file.read_text("utf-8").strip() if file.exists() else ""
+    process = Path(f"/proc/{pid}/cmdline")
+    if not pid or not process.exists() or b"pypiserver" not in process.read_bytes():
+        return False
+    os.kill(int(pid), signal.SIGTERM)
+    end = time.monotonic() + 20
+    while process.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,109 @@
+"""A package index over HTTP (PEP 503), uploads by twine: the team's pypiserver, or any other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from releaselib import process
+from releaselib.config.tables import Index
+from releaselib.decide.files import File
+from releaselib.errors import IndexFailed, Refused
+
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage
+
+PASSWORD = "RELEASELIB_INDEX_PASSWORD"  # noqa: S105  the name of the variable
+TIMEOUT = 20
+
+
+class Simple:
+    """An index that answers at a URL, whoever runs it."""
+
+    def __init__(self, table: Index) -> None:
+        self.table = table
+
+    @property
+    def url(self) -> str:
+        """Where it is read. Raises Refused when release.toml names none."""
+        if not self.table.url:
+            what = "release.toml has no [index] url"
+            raise Refused(what, next_step="fab index.serve makes one for the team")
+        return self.table.url
+
+    def ensure(self) -> bool:
+        """Nothing to start: somebody else runs it."""
+        return False
+
+    def files(self, project: str) -> list[File]:
+        """The files that the index holds of a project; none when it does not know it."""
+        from pypi_simple import NoSuchProjectError, PyPISimple
+
+        with self._in_words(), PyPISimple(endpoint=self.url) as client:
+            try:
+                page = client.get_project_page(project, timeout=TIMEOUT)
+            except NoSuchProjectError:
+                return []
+        return [_file(package) for package in page.packages]
+
+    def ping(self, project: str) -> None:
+        """Ask for one project: the page of all names can be huge, or missing."""
+        self.files(project)
+
+    def projects(self) -> list[str]:
+        """The names of all projects on the index. Raises IndexFailed."""
+        from pypi_simple import PyPISimple
+
+        with self._in_words(), PyPISimple(endpoint=self.url) as client:
+            return sorted(client.get_index_page(timeout=TIMEOUT).projects)
+
+    def upload(self, paths: Iterable[Path]) -> None:
+        """Upload files with twine; the password travels in the environment only."""
+        names = [str(path) for path in paths]
+        if not names:
+            return
+        twine = (sys.executable, "-m", "twine", "--no-color", "upload")
+        options = ("--non-interactive", "--disable-progress-bar")
+        where = ("--repository-url", self.table.upload_url, "--username", self.table.username)
+        process.run(
+            (*twine, *options, *where, *names),
+            env={"TWINE_PASSWORD": self.password(), "COLUMNS": "200"},
+            error=IndexFailed,
+            what=f"the index {self.table.upload_url} refused the upload",
+            next_step=f"check [index] username ({self.table.username}) and {PASSWORD}, "
+            "then run the command again",
+        )
+
+    def password(self) -> str:
+        """The upload password, from the environment. Raises Refused without one."""
+        if not os.environ.get(PASSWORD):
+            raise Refused(
+                f"no password for {self.table.upload_url}",
+                next_step=f"export {PASSWORD}=... (user: {self.table.username or 'none set'})",
+            )
+        return os.environ[PASSWORD]
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        import requests
+        from pypi_simple import UnparsableFilenameError
+
+        url = self.url
+        try:
+            yield
+        except (requests.RequestException, UnparsableFilenameError, ValueError) as error:
+            lost = isinstance(error, requests.ConnectionError)
+            raise IndexFailed(
+                f"the index {url} {'cannot be reached' if lost else 'does not answer as one'}",
+                cause=str(error),
+                next_step=f"curl {url}; fab index.serve starts one",
+            ) from None
+
+
+def _file(package: DistributionPackage) -> File:
+    digest = (package.digests or {}).get("sha256", "")
+    return File(package.filename, package.version or "", package.url, digest)

@@ -1,0 +1,12 @@
+"""Fabric's face: tasks parse, call and print; nothing is decided here.
+
+A generated fabfile.py takes ``namespace`` from here. A task is a typed function that calls one of those that
+the library promises; these are imported when they are called, so that listing the tasks costs nothing.
+"""
+
+from __future__ import annotations
+
+from releaselib.tasks import releases, single
+from releaselib.tasks.task import namespace
+
+__all__ = ["namespace", "releases", "single"]

@@ -1,0 +1,161 @@
+"""Tasks that make, move, take back and look at releases."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import releaselib
+from releaselib.decide.release import Wanted
+from releaselib.tasks.task import task
+
+if TYPE_CHECKING:
+    from releaselib.actions.status import Status
+    from releaselib.decide.journal import Event, Report
+    from releaselib.decide.plan import Plan
+    from releaselib.wheels.build import Built
+
+
+@task(plan="print what would be done, and do nothing")
+def release(
+    stage: str = "local",
+    version: str = "",
+    name: str = "",
+    ref: str = "",
+    profile: str = "",
+    plan: bool = False,
+) -> Report | Plan:
+    """Release: version, build, publish, stage in the idle slot, switch, prove.
+
+    Example: fab release --stage production
+    """
+    wanted = Wanted(version=version, name=name, ref=ref, profile=profile)
+    return (releaselib.plan if plan else releaselib.release)(releaselib.load(), stage, wanted)
+
+
+@task()
+def plan(
+    stage: str = "local", version: str = "", name: str = "", ref: str = "", profile: str = ""
+) -> Report | Plan:
+    """Print what a release would do, without doing it.
+
+    Example: fab plan --stage production --json
+    """
+    return release(stage, version, name, ref, profile, plan=True)
+
+
+@task()
+def rollback(stage: str = "local", version: str = "") -> Report:
+    """Go back to the release before the live one, or to a version.
+
+    Example: fab rollback --stage production
+    """
+    return releaselib.rollback(releaselib.load(), stage, Wanted(version=version))
+
+
+@task(out="the folder for wheel and sdist (default: dist)")
+def build(stage: str = "", version: str = "", name: str = "", ref: str = "", out: str = "dist") -> Built:
+    """Build wheel and sdist of a commit in a clean clone.
+
+    Example: fab build --name fixbug --json > built.json
+    """
+    wanted = Wanted(version=version, name=name, ref=ref)
+    return releaselib.build(releaselib.load(), Path(out).resolve(), wanted, stage=stage)
+
+
+@task(built="the JSON that `fab build --json` printed; - for standard input")
+def publish(stage: str = "", built: str = "-") -> str:
+    """Upload what was built, read it back, tag the commit.
+
+    Example: fab build --json | fab publish --stage staging
+    """
+    text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
+    return releaselib.publish(releaselib.load(), json.loads(text), stage=stage)
+
+
+@task()
+def deploy(
+    stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = ""
+) -> Report:
+    """Stage a published version in an idle slot; visitors notice nothing.
+
+    Example: fab deploy --stage staging --version 2026.11.23.1
+    """
+    wanted = Wanted(version=version, slot=slot, profile=profile, hosts=hosts)
+    return releaselib.deploy(releaselib.load(), stage, wanted)
+
+
+@task("slot")
+def create(
+    stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = ""
+) -> Report:
+    """The same as `fab deploy`: a slot is built by staging a version in it.
+
+    Example: fab slot.create --stage staging --slot b --version 2026.11.23.1
+    """
+    return deploy(stage, version, slot, profile, hosts)
+
+
+@task()
+def quickdeploy(stage: str = "local", ref: str = "", slot: str = "", profile: str = "") -> Report:
+    """Build, publish and stage a commit, without a switch.
+
+    Example: fab quickdeploy --stage staging --ref fix-login
+    """
+    return releaselib.quickdeploy(releaselib.load(), stage, Wanted(ref=ref, slot=slot, profile=profile))
+
+
+@task()
+def switch(stage: str = "local", slot: str = "") -> Report:
+    """Point every proxy at another slot, after a health check of it.
+
+    Example: fab switch --stage staging --slot b
+    """
+    return releaselib.switch(releaselib.load(), stage, Wanted(slot=slot))
+
+
+@task()
+def status(stage: str = "local") -> Status:
+    """What is live, warm and idle on every host, and what was left unfinished.
+
+    Example: fab status --stage production
+    """
+    return releaselib.status(releaselib.load(), stage)
+
+
+@task(number="how many events")
+def history(stage: str = "local", number: int = 20) -> list[Event]:
+    """What happened on a stage, newest last.
+
+    Example: fab history --stage production --number 50
+    """
+    return releaselib.history(releaselib.load(), stage, number)
+
+
+@task()
+def doctor(stage: str = "local", ref: str = "") -> str:
+    """Everything that would stop a release, at once, without building anything.
+
+    Example: fab doctor --stage production
+    """
+    return releaselib.doctor(releaselib.load(), stage, ref)
+
+
+@task("version", "next")
+def next_(stage: str = "", name: str = "") -> str:
+    """The version that the next release would get.
+
+    Example: fab version.next
+    """
+    return releaselib.next_version(releaselib.load(), stage, Wanted(name=name))
+
+
+@task("version")
+def latest(stage: str = "") -> str:
+    """The newest version, from tags and index.
+
+    Example: fab version.latest
+    """
+    return releaselib.latest_version(releaselib.load(), stage)

@@ -1,0 +1,81 @@
+"""How a function becomes a task: help for each option, errors in words, exit codes, ``--json``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fabric import task as fabric_task
+from invoke import Collection
+
+from releaselib import errors, output, progress
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+COMMON = {
+    "stage": "the stage of release.toml to work on (default: local)",
+    "json": "print the result as JSON, which the next command can take",
+    "quiet": "no progress, results only",
+    "hosts": "only these hosts: names or globs with commas between",
+    "slot": "the slot to work on: a, b, ...",
+    "version": "a version (PEP 440)",
+    "ref": "a branch, tag or commit; HEAD of a clean branch without it",
+    "name": "a label for the version, like fixbug",
+    "profile": "the word handed to the supervisord template",
+}
+
+namespace = Collection()
+"""All tasks, grouped as in ``fab --list``."""
+
+
+def task(group: str = "", name: str = "", **help_: str) -> Callable[[Function], Function]:
+    """Make a task of a function: help for each option, errors in words, ``--json`` and ``--quiet``."""
+
+    def wrap(function: Function) -> Function:
+        @functools.wraps(function)
+        def body(_: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
+            progress.set_quiet(quiet)
+            with_errors(lambda: _print(function(*args, **options), json))
+
+        signature = inspect.signature(function)
+        both = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        switches = [inspect.Parameter(one, both, default=False) for one in ("json", "quiet")]
+        options = [*signature.parameters.values(), *switches]
+        context = inspect.Parameter("context", both)
+        body.__signature__ = signature.replace(parameters=[context, *options])  # type: ignore[attr-defined]
+        words = {option.name: {**COMMON, **help_}[option.name] for option in options}
+        made = fabric_task(name=name or function.__name__.strip("_"), auto_shortflags=False, help=words)(body)
+        _group(group).add_task(made)
+        return function
+
+    return wrap
+
+
+def _group(name: str) -> Collection:
+    if name and name not in namespace.collections:
+        namespace.add_collection(Collection(name), name)
+    return namespace.collections[name] if name else namespace
+
+
+def with_errors(act: Callable[[], None]) -> None:
+    """Run, turn a ReleaseError into its words on stderr and its exit code, an interrupt into 130."""
+    try:
+        act()
+    except errors.ReleaseError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _print(value: Any, as_json: bool) -> None:
+    if value is not None:
+        output.show(output.as_json(value) if as_json else output.as_text(value))

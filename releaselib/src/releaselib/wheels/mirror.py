@@ -1,0 +1,94 @@
+"""The project's dependencies -> wheels, for the team's index.
+
+They come from wherever this machine's pip is configured to look; what has no wheel is built here,
+so that hosts need no compiler.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from uv import find_uv_bin
+
+from releaselib import process
+from releaselib.errors import IndexFailed
+
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+MANYLINUX = ("linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 29)))
+"""Linux hosts that are up to date (PEP 600; glibc of RHEL 8 and Debian 10), as uv takes them, too."""
+
+
+def locked(folder: Path) -> str:
+    """The pins of the project's uv.lock without its own name, or the empty text without a lock."""
+    if not (folder / "uv.lock").exists():
+        return ""
+    options = "--frozen --no-default-groups --no-emit-project --no-hashes --no-header --no-annotate --quiet"
+    argv = (find_uv_bin(), "export", *options.split(), "--project", str(folder))
+    return process.run(argv, what="uv.lock cannot be read", next_step="uv lock").stdout
+
+
+def needed(wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] | None = None) -> list[str]:
+    """What a built wheel requires (core metadata, Requires-Dist), and the ``extra`` requirements.
+
+    An extra requirement on the project itself, like ``shop[redis]``, gives what that extra needs.
+    ``markers`` are those of the hosts (PEP 508) where they differ from this machine's.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        meta = parse_email(archive.read(name))[0]
+    wanted = [Requirement(text) for text in extra]
+    own = [r for r in wanted if canonicalize_name(r.name) == canonicalize_name(meta["name"])]
+    extras = ["", *sorted(e for r in own for e in r.extras)]
+    needs = [Requirement(text) for text in meta.get("requires_dist", [])]
+    hosts = dict(markers or {})
+    chosen = [
+        r for r in needs if not r.marker or any(r.marker.evaluate(hosts | {"extra": e}) for e in extras)
+    ]
+    for requirement in chosen:
+        requirement.marker = None
+    return [str(r) for r in (*chosen, *(r for r in wanted if r not in own))]
+
+
+def command(
+    requirements: Sequence[str], out: Path, *, python: str = "", machine: str = "", constraints: Path
+) -> tuple[str, ...]:
+    """The command that collects wheels into ``out``; for other hosts than this machine only ready-made ones.
+
+    pip asks its own Python whether a dependency is needed (environment markers), also for another one.
+    """
+    pip = (sys.executable, "-m", "pip")
+    options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraints))
+    other = machine and (platform.system(), platform.machine()) != ("Linux", machine)
+    tags = tuple(f"--platform={one}_{machine}" for one in MANYLINUX) if other else ()
+    if tags or python not in ("", OWN):
+        chosen = ("--python-version", python or OWN, *tags, "--only-binary", ":all:")
+        return (*pip, "download", *options, *chosen, "--dest", str(out), *requirements)
+    return (*pip, "wheel", *options, "--wheel-dir", str(out), *requirements)
+
+
+def fetch(
+    requirements: Sequence[str], out: Path, *, python: str = "", machine: str = "", constraints: str = ""
+) -> list[Path]:
+    """Fetch wheels of the requirements and of all they need into ``out``; their paths.
+
+    ``python`` (like 3.12) and ``machine`` (like x86_64) are those of the hosts, without them this
+    machine's. Raises IndexFailed when a package cannot be fetched.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "lock.txt"
+        lock.write_text(constraints, "utf-8")
+        process.run(
+            command(requirements, out, python=python, machine=machine, constraints=lock),
+            error=IndexFailed,
+            what=f"index.sync: cannot fetch {', '.join(requirements)} for Python {python or OWN}",
+            next_step="check the names and this machine's pip configuration: pip config list",
+        )
+    return sorted(out.iterdir())

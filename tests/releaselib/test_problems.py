@@ -1,0 +1,142 @@
+"""Everything that stands against a release follows from what was seen, host by host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import real
+from releaselib.config.inventory import Host
+from releaselib.decide.budget import Budget
+from releaselib.decide.problems import UNSEEN, of_app, of_proxy, problems, require_agreement, require_proxies
+from releaselib.decide.view import AppSeen, Listener, Lost, ProxySeen, View
+from releaselib.errors import HostsFailed, Refused
+
+PORT = Listener(8800, "a", "7", "python shop.py", False)
+APP_PROBLEMS: dict[str, tuple[list[Listener], list[str]]] = {
+    "nothing": ([], []),
+    "a port of our own": ([replace(PORT, ours=True)], []),
+    "a port of another": ([PORT], ["port 8800 (slot a) is in use by python shop.py (pid 7)"]),
+    "a port of somebody unknown": (
+        [replace(PORT, pid="", command="")],
+        ["port 8800 (slot a) is in use by a process of another user (pid unknown)"],
+    ),
+    "every port": (
+        [PORT, replace(PORT, port=8811, slot="b")],
+        [
+            "port 8800 (slot a) is in use by python shop.py (pid 7)",
+            "port 8811 (slot b) is in use by python shop.py (pid 7)",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("ports", "words"), APP_PROBLEMS.values(), ids=APP_PROBLEMS)
+def test_a_port_that_somebody_else_holds_is_told_with_who(ports: list[Listener], words: list[str]) -> None:
+    assert of_app(AppSeen("3.11.2", "x86_64", {}, tuple(ports))) == words
+
+
+NEW = ProxySeen("", "", False, program="/usr/sbin/nginx", answers=False)
+NOT_SERVED = (
+    "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
+    "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+)
+SERVING = {"slot": "a", "version": "1.0", "site": True, "answers": True}
+PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing on a new host": ({}, []),
+    "nothing when it serves": ({"listener": "nginx: master", **SERVING}, []),
+    "nothing when it serves as another user": ({"listener": "somebody", "site": True, "answers": True}, []),
+    "no nginx": ({"program": ""}, ["nginx is not installed: apt-get install nginx-light"]),
+    "another server": ({"listener": "apache2 -k start"}, ["port 8080 is in use by apache2 -k start"]),
+    "another server that only has the name": (
+        {"listener": "python /home/nginx/shop.py", "site": True},
+        ["port 8080 is in use by python /home/nginx/shop.py"],
+    ),
+    "another server with such a name": ({"listener": "nginxd"}, ["port 8080 is in use by nginxd"]),
+    "a site that is not served": ({"listener": "nginx: master", "site": True}, [NOT_SERVED]),
+    "a site of another kind": ({"listener": "nginx: master"}, []),
+    "all at once": (
+        {"program": "", "listener": "apache2"},
+        ["nginx is not installed: apt-get install nginx-light", "port 8080 is in use by apache2"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "words"), PROXY_PROBLEMS.values(), ids=PROXY_PROBLEMS)
+def test_what_stands_against_a_switch_is_told(seen: dict[str, Any], words: list[str]) -> None:
+    assert of_proxy(replace(NEW, **seen), real.stage(Path("/shop"), listen="8080")) == words
+
+
+@pytest.mark.parametrize(("sudo", "number"), [(True, 0), (False, 1)])
+def test_a_listener_that_hides_is_the_nginx_of_the_system_only_for_a_user_with_sudo(
+    sudo: bool, number: int
+) -> None:
+    stage = real.stage(Path("/shop"), listen="8080").model_copy(update={"sudo": sudo})
+    assert len(of_proxy(replace(NEW, listener=UNSEEN), stage)) == number
+
+
+def test_problems_are_told_host_by_host() -> None:
+    app, proxy = Host(address="h1"), Host(address="p1")
+    view = View({app: AppSeen("3.11.2", "x86_64", {}, (PORT,))}, {proxy: replace(NEW, program="")})
+    assert problems(view, real.stage(Path("/shop"))) == [
+        "h1: port 8800 (slot a) is in use by python shop.py (pid 7)",
+        "p1: nginx is not installed: apt-get install nginx-light",
+    ]
+
+
+def test_hosts_that_are_not_alike_are_told() -> None:
+    kinds = {"h1": ("3.11.2", "x86_64"), "h2": ("3.11.9", "x86_64"), "h3": ("3.12.1", "x86_64")}
+    view = View({Host(address=name): AppSeen(*kind, {}) for name, kind in kinds.items()}, {})
+    assert problems(view, real.stage(Path("/shop"))) == [
+        "h1, h2: Python 3.11 on x86_64",
+        "h3: Python 3.12 on x86_64",
+        "the app hosts differ, so the same wheels cannot run on all: set python of the stage",
+    ]
+
+
+def test_proxies_that_disagree_are_refused_with_what_each_serves() -> None:
+    slots = {"a": real.release("1.0", 1), "b": real.release("2.0", 2)}
+    require_agreement(real.seen(slots, proxies=["a 1.0", "a 1.0"]))
+    with pytest.raises(Refused) as caught:
+        require_agreement(real.seen(slots, proxies=["a 1.0", "b 2.0"]))
+    assert caught.value.exit_code == 3
+    assert caught.value.what == "the proxies do not agree which slot is live; nothing was changed"
+    assert caught.value.cause == "proxy1: a 1.0\nproxy2: b 2.0"
+    assert "fab switch --slot SLOT puts all on one" in caught.value.next_step
+
+
+def test_a_proxy_that_is_lost_stands_against_everything() -> None:
+    stage = real.stage(Path("/shop"), app=["h1"], proxy=["p1", "p2"])
+    require_proxies(View({}, {}, {stage.app[0]: Lost("h1: no route")}), stage)
+    with pytest.raises(Refused) as caught:
+        require_proxies(
+            View({}, {}, {stage.app[0]: Lost("h1: x"), stage.proxy[1]: Lost("p2: no route")}), stage
+        )
+    assert caught.value.what.startswith("a proxy cannot be reached, and a switch is all proxies or none")
+    assert caught.value.cause == "p2: no route"
+    assert caught.value.next_step == "fab status; mend the proxy or take it out of release.toml"
+
+
+H1, H2 = Host(address="h1"), Host(address="h2")
+WITHIN: dict[str, tuple[int, dict[Host, object], list[str]]] = {
+    "none failed": (0, {}, []),
+    "as many as may": (1, {H1: "h1: no route"}, ["left out of the switch: h1: no route"]),
+}
+
+
+@pytest.mark.parametrize(("allowed", "failed", "words"), WITHIN.values(), ids=WITHIN)
+def test_hosts_that_may_fail_are_left_out(allowed: int, failed: dict[Host, object], words: list[str]) -> None:
+    assert Budget(allowed, 5).require(failed) == words
+
+
+@pytest.mark.parametrize("kind", [HostsFailed, Refused])
+def test_more_hosts_than_may_fail_are_an_error_that_names_all(kind: type[HostsFailed | Refused]) -> None:
+    with pytest.raises(kind) as caught:
+        Budget(1, 5).require({H1: "h1: no route", H2: HostsFailed("h2: disk full")}, kind)
+    assert caught.value.what == (
+        "2 of 5 hosts failed (max_failures = 1); nothing was switched, visitors are served as before"
+    )
+    assert caught.value.cause == "h1: no route\nh2: disk full"

@@ -1,0 +1,112 @@
+"""One runner carries out any plan: phase by phase, with its hooks, its journal, its failure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_lock import kill_lock
+
+import real
+from releaselib import config, hooks
+from releaselib.actions import phases, runner
+from releaselib.actions.run import Run
+from releaselib.actions.session import Session
+from releaselib.decide.journal import Began, Failed, Report
+from releaselib.decide.plan import Phase, Plan
+from releaselib.errors import Refused
+from releaselib.hosts.fleet import Fleet
+from releaselib.hosts.lock import Journal, hold, read_journal
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened, in order: hooks by their names, phases in brackets."""
+    happened: list[str] = []
+
+    def told_by(name: str) -> Callable[..., None]:
+        return lambda plan, *error: happened.append(" ".join([name, *map(str, error)]))
+
+    names = ("pre_build", "pre_deploy", "post_deploy", "post_switch", "on_failure")
+    monkeypatch.setattr(hooks, "_hooks", {name: [told_by(name)] for name in names})
+    for name in ("build", "stage", "switch"):
+        monkeypatch.setitem(phases.ACTS, name, functools.partial(told_by(f"[{name}]")))
+    return happened
+
+
+def run_of(fleet: Fleet, journal: Journal, *phases: str) -> Run:
+    stage = fleet.stage
+    at = Session(config.Project(root=Path("/shop"), name=real.PROJECT), stage, fleet)
+    release = real.release("2.0", 2)
+    steps = tuple(Phase(name, (), "") for name in phases)
+    plan = Plan("release", stage.name, release, "b", "a", "1.0", stage.app, stage.proxy, steps)
+    return Run(at, plan, real.seen({"a": None}), journal, Path("/tmp"))
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(run: Run) -> None:
+        raise error
+
+    monkeypatch.setitem(phases.ACTS, "switch", fail)
+
+
+def test_the_phases_of_a_plan_are_done_in_order_with_their_hooks(here: Fleet, told: list[str]) -> None:
+    with hold(here) as journal:
+        report = runner.do(run_of(here, journal, "build", "stage", "switch"))
+    assert told == ["pre_build", "[build]", "pre_deploy", "[stage]", "post_deploy", "[switch]", "post_switch"]
+    assert list(report.seconds) == ["build", "stage", "switch"]
+    began, done = read_journal(here, 9).events
+    assert isinstance(began, Began)
+    assert (began.what, began.slot, began.live, began.who.count("@")) == ("release 2.0", "b", "a", 1)
+    assert done == report
+
+
+def test_a_hook_for_the_build_does_not_run_when_nothing_is_built(here: Fleet, told: list[str]) -> None:
+    with hold(here) as journal:
+        runner.do(run_of(here, journal, "stage"))
+    assert told == ["pre_deploy", "[stage]", "post_deploy"]
+
+
+@pytest.mark.parametrize("error", [Refused("no more disk"), KeyboardInterrupt()], ids=["failure", "ctrl-c"])
+def test_the_journal_and_the_hooks_are_told_how_it_failed(
+    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    failing(monkeypatch, error)
+    with hold(here) as journal, pytest.raises(type(error)):
+        runner.do(run_of(here, journal, "stage", "switch", "build"))
+    assert told[3:] == [f"on_failure {error}"]
+    assert read_journal(here, 1).events == (Failed("release", str(error) or "KeyboardInterrupt"),)
+
+
+def test_a_hook_that_fails_too_does_not_hide_the_failure(
+    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, Refused("no more disk"))
+    monkeypatch.setitem(hooks._hooks, "on_failure", [lambda plan, error: 1 / 0])
+    with hold(here) as journal, pytest.raises(Refused, match="no more disk"):
+        runner.do(run_of(here, journal, "switch"))
+    assert "a hook for on_failure failed: division by zero" in capsys.readouterr().err
+
+
+def test_the_failure_itself_is_told_also_when_the_journal_is_lost_with_it(
+    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run) -> None:
+        kill_lock(here)
+        raise Refused("no more disk")
+
+    monkeypatch.setitem(phases.ACTS, "switch", fail)
+    with hold(here) as journal, pytest.raises(Refused, match="no more disk"):
+        runner.do(run_of(here, journal, "switch"))
+
+
+def test_a_report_tells_what_was_done(here: Fleet, told: list[str]) -> None:
+    with hold(here) as journal:
+        run = run_of(here, journal)
+        run.hosts = list(here.stage.app)
+        report = runner.do(run)
+    assert (report.action, report.version, report.slot, report.before) == ("release", "2.0", "b", "a 1.0")
+    assert (report.hosts, report.url) == (["local"], here.stage.loopback)
+    assert isinstance(report, Report)
