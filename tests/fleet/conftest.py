@@ -15,7 +15,7 @@ from rig.world import World, world
 Hosts = Callable[..., list[Host]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def can_make_hosts() -> None:
     """Skip the test where no hosts can be made; with CI set, fail it."""
     if reason := supported():

@@ -21,13 +21,15 @@ import pytest
 import real
 from releaselib import config, index
 from releaselib.actions import release, slots, status
-from releaselib.decide.journal import Report
+from releaselib.config.inventory import Host as Address
+from releaselib.decide.journal import Began, Failed, Report, written
 from releaselib.decide.release import Wanted
 from releaselib.hosts import lock, nginx, proof, ssh
 from releaselib.hosts.connection import Unreachable
+from releaselib.hosts.fleet import Fleet
 from releaselib.index import pypiserver
 from releaselib.index.simple import PASSWORD
-from rig import Host, supported, wait_for
+from rig import wait_for
 from rig.image import DEPLOY
 from rig.visitors import ask
 from rig.world import BIN, bake, world
@@ -56,10 +58,8 @@ release.switch(project.model_copy(update={"stages": {"test": stage}}), "test")
 
 
 @pytest.fixture(scope="module")
-def opened(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def opened(packages: Path, tmp_path_factory: pytest.TempPathFactory, can_make_hosts: None) -> Iterator[Shop]:
     """A flask project that was released twice to two app hosts and two proxies."""
-    if reason := supported():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     folder = tmp_path_factory.mktemp("faults")
     with ExitStack() as stack:
         team = stack.enter_context(world(folder / "fleet", packages))
@@ -510,23 +510,80 @@ def test_a_stage_is_released_to_and_switched_with(shop: Shop, user: str, kind: s
     assert (proxy.root / "etc/nginx/conf.d/my-service.conf").exists() == (kind == "system")
 
 
-def test_of_workers_exactly_one_slot_runs_after_each_action(shop: Shop) -> None:
-    hosts = shop.world.fleet.add_many(1, "worker")
-    project = bake(shop.world, shop.project.folder.parent / "workers", flavour="worker")
-    project.configure(shop.world.stage(hosts, []))
-    settings = config.load(project.folder)
-    first = release.release(settings, "test")
-    assert running(hosts) == {first.slot}
-    second = release.release(settings, "test", Wanted(version=first.version, ref=first.version))
-    assert second.slot != first.slot
-    assert running(hosts) == {second.slot}
-    assert release.rollback(settings, "test").slot == first.slot
-    assert running(hosts) == {first.slot}
+# --- single acts
 
 
-def running(hosts: list[Host]) -> set[str]:
-    """The slots whose worker processes run, two on every host."""
-    command = re.compile(r"^/srv/my-service/slots/(.)/venv/bin/python -m my_service ", re.MULTILINE)
-    found = [command.findall(host.run("ps -ww -eo args").stdout) for host in hosts]
-    assert {len(slots) for slots in found} == {2}
-    return {slot for slots in found for slot in slots}
+def test_a_slot_is_not_removed_while_somebody_is_at_work(shop: Shop) -> None:
+    with lock.hold(Fleet(shop.configured().stage("test"))) as journal:
+        journal.write(Began("release", "maria@desk", "just now"))
+        text = shop.refused(4, slots.remove, Wanted(slot=shop.idle))
+    assert "stage test is locked by maria@desk since just now: release" in text
+
+
+def test_all_slots_of_some_hosts_are_no_leave_to_stop_what_serves_visitors(shop: Shop) -> None:
+    before = shop.state()
+    text = shop.refused(3, slots.remove, Wanted(hosts=shop.app[0].address), everything=True)
+    assert f"slot {shop.live} is live; visitors are served from it" in text
+    assert shop.state() == before
+
+
+# --- going back
+
+
+def test_going_back_twice_never_leads_forward_also_when_a_host_was_added(shop: Shop) -> None:
+    """A new host holds nothing, so the release is staged again on all of them."""
+    bad = shop.warm()
+    good = shop.release_again(shop.other).version
+    assert shop.release_again(bad).version == bad
+    (new,) = shop.world.fleet.add_many(1, "added")
+    wider = {"app": (*shop.configured().stage("test").app, Address(address=new.address))}
+    report = release.rollback(shop.configured(**wider), "test")
+    assert (report.action, report.version, shop.served()) == ("rollback", good, {good})
+    assert len(report.hosts) == 3
+    text = shop.failed(3, release.rollback, stage=wider)
+    assert f"no slot holds a release older than the live one ({good}); beside it there is {bad}" in text
+    assert shop.served() == {good}
+    shop.release_again(bad)
+    shop.release_again(good)
+
+
+def test_a_version_that_was_never_here_is_nothing_to_go_back_to(shop: Shop, tmp_path: Path) -> None:
+    version = f"{shop.versions[0]}+never"
+    shop.project.fab("build", "--stage", "test", "--version", version, "--out", str(tmp_path))
+    built = {str(path): real.sha256(path) for path in tmp_path.iterdir()}
+    commit = shop.project.git("rev-parse", "HEAD")
+    (tmp_path / "built.json").write_text(json.dumps({"version": version, "commit": commit, "files": built}))
+    shop.project.fab("publish", "--stage", "test", "--built", str(tmp_path / "built.json"))
+    text = shop.refused(3, release.rollback, Wanted(version=version))
+    assert f"{version} was never on stage test, so there is no going back to it" in text
+    assert f"next: fab release --stage test --version {version} --ref {version}" in text
+
+
+# --- what a deploy tells
+
+
+def test_a_deploy_knows_the_commit_and_asks_only_the_hosts_it_is_for(shop: Shop) -> None:
+    lost, target = shop.app[1], shop.app[0]
+    with dead(lost):
+        lost.power_off()
+        wanted = Wanted(version=shop.other, slot=shop.idle, hosts=target.address)
+        report = release.deploy(shop.configured(connect_timeout=1), "test", wanted)
+    assert report.hosts == [target.address]
+    held = json.loads((target.root / FOLDER / "slots" / report.slot / "release.json").read_text())
+    assert held["commit"] == shop.project.git("rev-parse", f"{report.version}^{{commit}}")
+    conf = (target.root / FOLDER / "slots" / report.slot / "supervisord.conf").read_text()
+    assert held["commit"] in conf
+    release.deploy(shop.configured(), "test", Wanted(version=report.version, slot=report.slot))
+
+
+def test_as_much_of_the_history_is_shown_as_was_asked_for(shop: Shop) -> None:
+    journal = shop.proxy[0].root / FOLDER / "journal.jsonl"
+    text = journal.read_text()
+    for host in shop.proxy:
+        (host.root / FOLDER / "journal.jsonl").write_text(text + f"{written(Failed('deploy', 'no'))}\n" * 500)
+    assert len(status.history(shop.configured(), "test", 450)) == 450
+    assert len(status.history(shop.configured(), "test", 1)) == 1
+    for number in (0, -3):
+        assert "would show nothing" in shop.failed(2, status.history, number)
+    for host in shop.proxy:
+        (host.root / FOLDER / "journal.jsonl").write_text(text)
