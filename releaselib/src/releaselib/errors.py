@@ -16,8 +16,6 @@ The number is the exit code of the command that meets the error. An error says w
 the cause in the failing tool's own words, and names the next command to type.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

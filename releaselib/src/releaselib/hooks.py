@@ -12,8 +12,6 @@ error), registered by a decorator::
 A hook that raises stops the release where it stands; nothing has been switched before ``post_switch``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

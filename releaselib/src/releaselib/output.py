@@ -3,8 +3,6 @@
 A value that has words of its own has them as ``str(value)``, in a list as ``value.line``.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence

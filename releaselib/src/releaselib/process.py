@@ -1,7 +1,5 @@
 """Commands as values: a tuple of arguments, run on this machine or made into a line of shell for a host."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -5,8 +5,6 @@ A listener is a function that takes one event. What is printed to stderr is the 
     progress.listeners.append(lambda event: print(event))
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

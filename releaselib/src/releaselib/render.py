@@ -1,7 +1,5 @@
 """The one place that renders the project's templates (Jinja)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

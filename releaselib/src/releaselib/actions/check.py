@@ -1,7 +1,5 @@
 """The check before an action: everything that stands against it, told at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 

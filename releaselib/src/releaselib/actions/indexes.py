@@ -1,7 +1,5 @@
 """Single acts on the index: bring wheels to it, list it, serve it."""
 
-from __future__ import annotations
-
 import os
 import platform
 import tempfile

@@ -1,7 +1,5 @@
 """Single acts on the machines of a stage: run a command, read logs, set nginx up and control it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from releaselib.actions.session import session

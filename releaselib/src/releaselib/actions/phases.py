@@ -1,7 +1,5 @@
 """The act of each phase, by the name that it has in a plan."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

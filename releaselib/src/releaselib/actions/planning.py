@@ -1,7 +1,5 @@
 """From what is asked and what was seen to a plan: one function an action."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -4,8 +4,6 @@
 served as before whatever happens; each raises a ReleaseError of its own kind (see errors.py).
 """
 
-from __future__ import annotations
-
 from releaselib.actions import repository
 from releaselib.actions.runner import carry_out, only_planned
 from releaselib.config import Project

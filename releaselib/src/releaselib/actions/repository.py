@@ -1,7 +1,5 @@
 """The project's repository on its forge, and the template that the project came from."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """An action under way: what its phases hand on to each other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

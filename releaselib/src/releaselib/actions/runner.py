@@ -1,7 +1,5 @@
 """The one runner: carries out any plan, phase by phase, with its clock, hooks, journal and failure."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """A stage at work: its connections, the look at its hosts, the lock around what changes something."""
 
-from __future__ import annotations
-
 import getpass
 import signal
 import socket

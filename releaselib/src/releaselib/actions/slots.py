@@ -1,7 +1,5 @@
 """Single acts on the slots of a stage: validate, supervise, remove."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from releaselib.actions.session import session

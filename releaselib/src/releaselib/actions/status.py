@@ -1,7 +1,5 @@
 """Looks at a stage that change nothing: status, history, lock, doctor."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from releaselib import index

@@ -1,7 +1,5 @@
 """From a commit to wheels on the index, and to the pins that hosts install; changes no host."""
 
-from __future__ import annotations
-
 import datetime
 import tempfile
 from collections.abc import Mapping, Sequence

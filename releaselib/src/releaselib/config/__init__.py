@@ -1,7 +1,5 @@
 """What release.toml says, as frozen values; nothing of what is seen, decided or done."""
 
-from __future__ import annotations
-
 from releaselib.config.file import Project, load, parse
 
 __all__ = ["Project", "load", "parse"]

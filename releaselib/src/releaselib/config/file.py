@@ -4,8 +4,6 @@
 them at once, each with the path of its key. Nothing else in the library reads the file.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

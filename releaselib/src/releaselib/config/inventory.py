@@ -1,7 +1,5 @@
 """Hosts as values: what release.toml says under ``app`` and ``proxy``, expanded."""
 
-from __future__ import annotations
-
 import difflib
 import fnmatch
 import json

@@ -1,7 +1,5 @@
 """Every path on a host, in one place: the scripts get them as variables of the same names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

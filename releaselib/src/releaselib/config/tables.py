@@ -5,8 +5,6 @@ only this program may set stands in a class of its own (:class:`Stage`, :class:`
 of the file.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +77,7 @@ class OwnIndex(Index):
     folder: str = ""
 
     @classmethod
-    def at(cls, port: int, folder: str) -> OwnIndex:
+    def at(cls, port: int, folder: str) -> "OwnIndex":
         """The index that is served at that port of the loopback."""
         url = f"http://127.0.0.1:{port}/"
         return cls(url=f"{url}simple/", upload_url=url, username="releaser", folder=folder)
@@ -164,7 +162,7 @@ class StageTable(App):
         return str(_root(info) / value) if value else value
 
     @model_validator(mode="after")
-    def _whole(self) -> StageTable:
+    def _whole(self) -> "StageTable":
         if len({host.local for host in (*self.app, *self.proxy)}) > 1:
             raise ValueError('mixes "local" with hosts over ssh; make two stages of it')
         return self
@@ -182,7 +180,7 @@ class Stage(StageTable):
     index: Index
 
     @classmethod
-    def of(cls, table: StageTable, name: str, project: str, index: Index) -> Stage:
+    def of(cls, table: StageTable, name: str, project: str, index: Index) -> "Stage":
         """The stage of a table; ``index`` is the project's."""
         prefix, port = table.prefix or f"/srv/{project}", table.port_base
         own = OwnIndex.at(port + 91, f"{prefix}/index") if isinstance(table.index, OwnIndex) else None

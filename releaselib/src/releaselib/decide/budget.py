@@ -1,7 +1,5 @@
 """The failure budget: how many app hosts may fail and are then left out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

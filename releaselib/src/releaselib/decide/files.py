@@ -1,7 +1,5 @@
 """Files of a package index, and which of them is meant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath

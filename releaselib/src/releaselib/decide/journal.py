@@ -4,8 +4,6 @@ An event is a line of JSON (docs/journal.md). A line that cannot be read, or is 
 newer library knows, is passed over.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
@@ -158,7 +156,7 @@ class History:
     locked: bool = False
 
     @classmethod
-    def of(cls, lines: Iterable[str], locked: bool = False) -> History:
+    def of(cls, lines: Iterable[str], locked: bool = False) -> "History":
         """The history that these lines tell."""
         return cls(tuple(event for text in lines if (event := read(text))), locked)
 

@@ -4,8 +4,6 @@ It is made of a :class:`releaselib.decide.view.View` and then carried out, print
 to the journal. To add a phase: its words here, its place in PHASES, its act in actions/phases.py.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from releaselib.config.inventory import Host

@@ -1,7 +1,5 @@
 """What stands against an action, as far as it follows from what was seen of the hosts."""
 
-from __future__ import annotations
-
 from releaselib.config.inventory import Host
 from releaselib.config.tables import Stage
 from releaselib.decide.view import AppSeen, ProxySeen, View

@@ -1,7 +1,5 @@
 """A release as a value, and what a user can ask for of one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any

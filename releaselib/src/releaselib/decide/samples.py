@@ -1,7 +1,5 @@
 """What was sampled at a proxy around a switch, and whether it proves that visitors noticed nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

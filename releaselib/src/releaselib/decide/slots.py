@@ -1,7 +1,5 @@
 """Which slot an action is about: the idle one, the one to go back to."""
 
-from __future__ import annotations
-
 from releaselib.config.tables import Stage
 from releaselib.decide.view import UNSET, View
 from releaselib.errors import ConfigError, Refused

@@ -3,8 +3,6 @@
 Versions are PEP 440. The default scheme is ``YEAR.MONTH.DAY.N``: N counts up within the day.
 """
 
-from __future__ import annotations
-
 import datetime
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What was seen of a stage, as values: slots, hosts, and the whole as a View."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +42,7 @@ class AppSeen:
     ports: tuple[Listener, ...] = ()
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> AppSeen:
+    def of(cls, table: Mapping[str, Any]) -> "AppSeen":
         """The same from the form that `facts.py` prints."""
         slots = {
             name: SlotSeen(release_of(one["release"]), one["running"], one["healthy"])
@@ -99,7 +97,7 @@ class View:
     workers: bool = False
 
     @property
-    def any_app(self) -> AppSeen:
+    def any_app(self) -> "AppSeen":
         """One of the app hosts that were seen."""
         return next(iter(self.app.values()))
 
@@ -160,7 +158,7 @@ class View:
         found = [one.release.turn[0] for a in self.app.values() for one in a.slots.values() if one.release]
         return max([*found, self.history.staged])
 
-    def moved(self, before: View) -> bool:
+    def moved(self, before: "View") -> bool:
         """Whether somebody has begun an action, or switched, since that earlier view."""
         served = [{host: seen.slot for host, seen in view.proxy.items()} for view in (self, before)]
         return served[0] != served[1] or self.history.last_began != before.history.last_began

@@ -5,8 +5,6 @@ creating request twice and never refuses work that is done: run again at any tim
 the last run ended. Plain `requests`; git (GitPython) is imported only where it is pushed.
 """
 
-from __future__ import annotations
-
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What CI needs on the forge: variables for the package index, and a branch nobody can rewrite."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ The token goes into one header and nowhere else. Errors of `requests` hold the r
 headers, so none of them leaves this module, not even as the context of another.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping

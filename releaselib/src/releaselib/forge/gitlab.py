@@ -3,8 +3,6 @@
 The class in `github` has the same methods: whoever uses them does not know which forge it is.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any

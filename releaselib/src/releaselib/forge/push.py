@@ -3,8 +3,6 @@
 git gets the token through GIT_ASKPASS and the environment, and only for the forge's own address.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """A release on the forge, with the notes that the changelog has for it."""
 
-from __future__ import annotations
-
 import re
 
 from releaselib.forge.client import PATIENCE, Client, Patience, Say, Unclear, connect, tell

@@ -1,7 +1,5 @@
 """Requests and answers as values, and what the forges have in common. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -3,8 +3,6 @@
 Pure: nothing here talks to anybody. Bad values are refused before anything else happens.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

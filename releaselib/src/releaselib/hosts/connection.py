@@ -1,7 +1,5 @@
 """What a connection to a host can do, whoever makes it: ssh.py over the network, here.py on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """The look at hosts before anything is done; it changes nothing."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

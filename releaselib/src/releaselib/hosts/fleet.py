@@ -1,7 +1,5 @@
 """Hosts at work together: one connection each, bounded fan-out, one typed result a host."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

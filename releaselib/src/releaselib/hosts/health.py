@@ -1,7 +1,5 @@
 """Asking every process of a slot for its health: on its own host, or from a proxy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

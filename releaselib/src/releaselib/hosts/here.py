@@ -1,7 +1,5 @@
 """This machine as a host, without ssh."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress

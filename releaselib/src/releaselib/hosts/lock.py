@@ -4,8 +4,6 @@ A held channel to each lock host runs ``flock``; when the holder dies, the chann
 is free. What the holder writes goes to the journal there, line by line, each acknowledged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 

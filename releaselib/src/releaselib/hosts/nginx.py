@@ -5,8 +5,6 @@ and version it means, and the site answers that at ``/-/release`` to the proxy i
 be asked what it really serves.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Proof of a switch: every proxy is sampled during and after it, as a visitor would see it."""
 
-from __future__ import annotations
-
 import json
 
 from releaselib.decide.samples import Samples

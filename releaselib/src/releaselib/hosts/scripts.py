@@ -6,8 +6,6 @@ are variables of the same names, quoted; a Python program is a variable too (``h
 ``$health_py``), and its input is standard input.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

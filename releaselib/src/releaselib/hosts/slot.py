@@ -1,7 +1,5 @@
 """A slot on a host: its files, staging a release in it, and what can be done with it later."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

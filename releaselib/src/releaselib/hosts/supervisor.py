@@ -1,7 +1,5 @@
 """The supervisord configuration of a slot: rendered here (pure), judged by supervisord there."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import Any

@@ -3,8 +3,6 @@
 A new kind of index: a module beside these with a class that has these methods, and its line in :func:`of`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol

@@ -1,7 +1,5 @@
 """An index of the project's own (``index = "local"``): a pypiserver on this machine, started when needed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Built files -> the index, read back and compared."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

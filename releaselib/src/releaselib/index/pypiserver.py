@@ -5,8 +5,6 @@ serves it, because its default server answers one client at a time; without ``di
 would send hosts to the public index.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import signal

@@ -4,8 +4,6 @@ A generated fabfile.py takes ``namespace`` from here. A task is a typed function
 the library promises; these are imported when they are called, so that listing the tasks costs nothing.
 """
 
-from __future__ import annotations
-
 from releaselib.tasks import releases, single
 from releaselib.tasks.task import namespace
 

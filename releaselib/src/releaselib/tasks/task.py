@@ -1,7 +1,5 @@
 """How a function becomes a task: help for each option, errors in words, exit codes, ``--json``."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import os

@@ -1,7 +1,5 @@
 """A clean clone -> sdist and wheel with their sha256, by the `build` frontend (PEP 517)."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

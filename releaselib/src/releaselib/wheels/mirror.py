@@ -4,8 +4,6 @@ They come from wherever this machine's pip is configured to look; what has no wh
 so that hosts need no compiler.
 """
 
-from __future__ import annotations
-
 import platform
 import sys
 import tempfile

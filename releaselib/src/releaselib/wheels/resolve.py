@@ -4,8 +4,6 @@ Hosts never resolve by themselves. uv resolves for the Python and the machine ty
 whatever this machine is.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re
@@ -51,7 +49,7 @@ class Target:
     machine: str
 
     @classmethod
-    def of(cls, seen: AppSeen) -> Target:
+    def of(cls, seen: AppSeen) -> "Target":
         """What wheels must be for on a host that was seen."""
         return cls(".".join(seen.python.split(".")[:2]), seen.machine)
 
