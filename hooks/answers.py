@@ -218,9 +218,7 @@ def supervisor_command(command: str) -> str:
 def git_setting(name: str) -> str:
     """What git is told for that name (user.name), or nothing."""
     try:
-        found = subprocess.run(
-            ["git", "config", "--get", name], capture_output=True, text=True, timeout=5, check=False
-        )
+        found = subprocess.run(["git", "config", "--get", name], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
     return found.stdout.strip()

@@ -30,10 +30,7 @@ from typing import IO
 REGISTRY = Path("/run/fleet-rig")
 NETNS = Path("/run/netns")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-TOOLS = (
-    *("cp", "flock", "ip", "mount", "nsenter", "umount", "unshare"),
-    *("sshd", "ssh", "ssh-keygen", "ssh-keyscan"),
-)
+TOOLS = (*("cp", "flock", "ip", "mount", "nsenter", "umount", "unshare"), *("sshd", "ssh", "ssh-keygen", "ssh-keyscan"))
 KINDS = ("--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc")
 PROBE = """
 ip link add probe0 type bridge

@@ -47,6 +47,7 @@ from rig.image import HOST_KEY, PRIVATE, make_home, make_host, make_image, make_
 
 __all__ = ["Fleet", "Host", "RigError", "supported", "sweep", "wait_for"]
 
+FAKETIME = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 INSIDE = {"PATH": PATH, "HOME": "/root"}
 
 # The folder is entered first, so that it is found even where a mount has covered its path.
@@ -57,6 +58,7 @@ mount -t tmpfs -o mode=755 run /run
 mkdir /run/sshd
 mount -o remount,bind,ro /
 hostname "$name"
+if command -v cron >/dev/null; then cron; fi
 exec "$(command -v sshd)" -D -e
 """
 
@@ -89,9 +91,7 @@ class Host:
         """Whether the host has power (also when it is cut off)."""
         return self.process is not None and self.process.poll() is None
 
-    def run(
-        self, command: str, *, check: bool = True, seconds: float = 60
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, *, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a shell command in the host as root, without ssh: to look, and to do damage."""
         namespaces = ["--mount", "--uts", "--net", "--pid"]
         done = subprocess.run(
@@ -143,6 +143,16 @@ class Host:
         if self.is_on:
             os.kill(self._init, signal.SIGHUP)
             wait_for(self._shows_its_key, f"{self.name} to show its new host key")
+
+    def set_clock(self, offset: str) -> None:
+        """Let everything that is started over ssh from now on see another time, as "+1y"; "" for the right one."""
+        file = self.root / "etc/ssh/sshd_config"
+        kept = [line for line in file.read_text().splitlines() if not line.startswith("SetEnv")]
+        faked = f"LD_PRELOAD={FAKETIME} FAKETIME={offset} DONT_FAKE_MONOTONIC=1" if offset else ""
+        file.write_text("\n".join([*kept, f"SetEnv PATH={PATH} {faked}", ""]))
+        before = self.log.read_text().count("Server listening")
+        os.kill(self._init, signal.SIGHUP)
+        wait_for(lambda: self.log.read_text().count("Server listening") > before, f"{self.name} to read its files")
 
     def start(self) -> None:
         """Start process 1 and return at once, so that many hosts can boot side by side."""

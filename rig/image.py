@@ -10,8 +10,8 @@ from rig.ground import PATH, call
 
 # What a host has for itself; of all else it sees this machine's, read-only; /run is in memory.
 PRIVATE = (
-    *("srv", "root", "home", "opt", "tmp", "var/tmp", "var/log", "var/lib/nginx"),
-    *("etc/nginx", "etc/ssh", "etc/passwd", "etc/shadow", "etc/group", "etc/hosts", "etc/hostname"),
+    *("srv", "root", "home", "opt", "tmp", "var/tmp", "var/log", "var/lib/nginx", "var/spool/cron", "etc/cron.d"),
+    *("etc/nginx", "etc/ssh", "etc/passwd", "etc/shadow", "etc/group", "etc/hosts", "etc/hostname", "etc/crontab"),
 )
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 DEPLOY = 2000  # user id of the plain user
@@ -61,6 +61,8 @@ def make_image(image: Path, public_key: Path) -> None:
             (image / path).mkdir()
             (image / path).chmod(0o1777 if path.name == "tmp" else 0o755)
     (image / "var/log/nginx").mkdir()
+    (image / "var/spool/cron/crontabs").mkdir()
+    (image / "etc/crontab").touch()
     if Path("/etc/nginx").exists():
         shutil.copytree("/etc/nginx", image / "etc/nginx", symlinks=True, dirs_exist_ok=True)
     (image / "etc/ssh/sshd_config").write_text(SSHD_CONFIG)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import collections
 import http.client
 import json
+import select
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+
+from websockets.sync.client import ClientConnection, connect
 
 LISTEN = 8000
 """The port that the proxies of a rig listen on."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PATIENCE = 10
 """Seconds that a visitor waits for an answer."""
+WEBSOCKET = "/ws"
+"""The path at which an app takes websockets."""
 
 
 def version_in(body: bytes) -> str:
@@ -40,9 +46,7 @@ class Naive:
 
     def __call__(self, address: str, path: str, port: int) -> str:
         """The version that it is told; raises OSError or HTTPException for anything but a good answer."""
-        kept = self.connections.setdefault(
-            (address, port), http.client.HTTPConnection(address, port, timeout=PATIENCE)
-        )
+        kept = self.connections.setdefault((address, port), http.client.HTTPConnection(address, port, timeout=PATIENCE))
         try:
             kept.request("GET", path)
             answer = kept.getresponse()
@@ -55,19 +59,69 @@ class Naive:
         return version_in(body)
 
 
+class Careful(Naive):
+    """A client that keeps its connection, and takes a new one where that was closed meanwhile."""
+
+    def __call__(self, address: str, path: str, port: int) -> str:
+        """As that of Naive."""
+        kept = self.connections.get((address, port))
+        if kept and kept.sock and select.select([kept.sock], [], [], 0)[0]:
+            kept.close()
+        return super().__call__(address, path, port)
+
+
+class Websocket:
+    """A client that asks over a websocket, and takes a new one after ``MESSAGES``."""
+
+    MESSAGES = 5
+
+    def __init__(self) -> None:
+        self.closing = ExitStack()
+        self.opened: ClientConnection | None = None
+        self.messages = 0
+
+    def __call__(self, address: str, path: str, port: int) -> str:
+        """The version that it is told; raises OSError or WebSocketException for no answer."""
+        if not self.opened:
+            to = f"ws://{address}:{port}{WEBSOCKET}"
+            self.opened = self.closing.enter_context(connect(to, open_timeout=PATIENCE, proxy=None))
+            self.messages = 0
+        self.messages += 1
+        try:
+            self.opened.send("which version?")
+            answer = self.opened.recv(timeout=PATIENCE)
+        except BaseException:
+            self.close()
+            raise
+        if self.messages == self.MESSAGES:
+            self.close()
+        return version_in(answer if isinstance(answer, bytes) else answer.encode())
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self.closing.close()
+        self.opened = None
+
+
 def newcomer(address: str, path: str, port: int) -> str:
     """A client that makes a connection for each request."""
     return ask(address, path, port)
 
 
-KINDS: dict[str, Callable[[], Callable[[str, str, int], str]]] = {"new": lambda: newcomer, "naive": Naive}
+KINDS: dict[str, Callable[[], Callable[[str, str, int], str]]] = {
+    "new": lambda: newcomer,
+    "naive": Naive,
+    "careful": Careful,
+    "websocket": Websocket,
+}
 
 
 @dataclass
 class Visitors:
     """Requests in a row through each address, by each kind of client, and what became of every one.
 
-    ``answers`` holds (moment of sending, address, version) of each good answer, ``failed`` what went wrong.
+    ``answers`` holds (moment of sending, address, version) of each good answer, ``failed`` the same with what
+    went wrong.
     """
 
     addresses: Sequence[str]
@@ -77,11 +131,11 @@ class Visitors:
     pause: float = 0.01
     sent: int = 0
     answers: list[tuple[float, str, str]] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    failed: list[tuple[float, str, str]] = field(default_factory=list)
 
     def __enter__(self) -> Visitors:
         self._end, self._lock = threading.Event(), threading.Lock()
-        places = [(address, KINDS[kind]()) for address in self.addresses for kind in self.kinds]
+        places = [(address, kind, KINDS[kind]()) for address in self.addresses for kind in self.kinds]
         self._threads = [threading.Thread(target=self._visit, args=place) for place in places]
         for thread in self._threads:
             thread.start()
@@ -93,7 +147,7 @@ class Visitors:
             thread.join()
         assert self.sent == len(self.answers) + len(self.failed), "a request is not accounted for"
 
-    def _visit(self, address: str, client: Callable[[str, str, int], str]) -> None:
+    def _visit(self, address: str, kind: str, client: Callable[[str, str, int], str]) -> None:
         while not self._end.wait(self.pause):
             with self._lock:
                 self.sent += 1
@@ -101,7 +155,7 @@ class Visitors:
             try:
                 version = client(address, self.path, self.port)
             except Exception as error:  # whatever it is, the visitor did not get the page
-                self.failed.append(f"{address}: {type(error).__name__}: {error} ({begun:.2f})")
+                self.failed.append((begun, address, f"{kind}: {type(error).__name__}: {error}"))
             else:
                 self.answers.append((begun, address, version))
 

@@ -52,22 +52,12 @@ class World:
     def run(self, *argv: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a program as that member of the team; with ``check`` a failure shows all it said."""
         done = subprocess.run(
-            argv,
-            cwd=cwd,
-            env=self.env | env,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            capture_output=True,
-            check=False,
+            argv, cwd=cwd, env=self.env | env, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False
         )
-        assert not check or done.returncode == 0, (
-            f"{argv} exited {done.returncode}\n{done.stdout}{done.stderr}"
-        )
+        assert not check or done.returncode == 0, f"{argv} exited {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def stage(
-        self, app: Sequence[Host], proxy: Sequence[Host], name: str = "test", **settings: object
-    ) -> str:
+    def stage(self, app: Sequence[Host], proxy: Sequence[Host], name: str = "test", **settings: object) -> str:
         """A stage of release.toml on these hosts."""
         lines = {
             "app": [host.address for host in app],
@@ -86,11 +76,7 @@ class World:
             "index.username": "releaser",
         }
         return "\n".join(
-            [
-                f"[stages.{name}]",
-                *(f"{key} = {json.dumps(value)}" for key, value in {**lines, **table}.items()),
-                "",
-            ]
+            [f"[stages.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in {**lines, **table}.items()), ""]
         )
 
 

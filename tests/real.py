@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,10 +23,11 @@ import jinja2
 
 from releaselib import config
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
 from releaselib.decide.release import Release
-from releaselib.decide.view import AppSeen, ProxySeen, SlotSeen, View
+from releaselib.decide.view import AppSeen, ProxySeen, Served, SlotSeen, View
+from releaselib.index.pypiserver import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "releaselib/src/releaselib"
@@ -80,12 +82,7 @@ class Repository:
 
 
 def wheel(
-    folder: Path,
-    name: str,
-    version: str,
-    *,
-    requires: Sequence[str] = (),
-    files: Mapping[str, str] | None = None,
+    folder: Path, name: str, version: str, *, requires: Sequence[str] = (), files: Mapping[str, str] | None = None
 ) -> Path:
     """A wheel of pure Python, made by hand."""
     dist = name.replace("-", "_")
@@ -147,9 +144,7 @@ class Web:
         self.port = int(self.server.server_address[1])
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.address}"
-        threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def __enter__(self) -> Web:
         return self
@@ -158,6 +153,46 @@ class Web:
         self.go.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+class Relay:
+    """Passes connections on to an index, half a second late or only so many bytes of them; ``url`` is its address."""
+
+    def __init__(self, to: Server, *, late: float = 0, cut_after: int = 0) -> None:
+        self._late, self._cut_after, self._to = late, cut_after, (to.host, to.port)
+        self._door = socket.create_server((to.host, 0))
+        self.url = f"http://{to.host}:{self._door.getsockname()[1]}/"
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                threading.Thread(target=self._pass_on, args=[client], daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        time.sleep(self._late)
+        with suppress(OSError), client, socket.create_connection(self._to) as server:
+            back = threading.Thread(target=self._pump, args=[server, client, 0], daemon=True)
+            back.start()
+            self._pump(client, server, self._cut_after)
+            if not self._cut_after:
+                back.join()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, limit: int) -> None:
+        left = limit or float("inf")
+        with suppress(OSError):
+            while left and (content := source.recv(int(min(left, 65536)))):
+                sink.sendall(content)
+                left -= len(content)
+            sink.shutdown(socket.SHUT_WR)
 
 
 def healthy(version: str) -> tuple[int, str]:
@@ -181,20 +216,26 @@ def seen(
     proxies: Sequence[str] = ("",),
     hosts: int = 1,
     stopped: str = "",
+    knowing: bool = True,
     history: History = NOTHING,
 ) -> View:
     """A view of hosts that all hold the same slots, each running unless it is in ``stopped``.
 
-    ``proxies`` is what each proxy serves: "a 1.0", or nothing.
+    ``proxies`` is what each proxy serves: "a 1.0", or nothing; unless ``knowing`` it knows nothing of the slots.
     """
     found = {
-        name: SlotSeen(one, one is not None and name not in stopped, one is not None)
-        for name, one in slots.items()
+        name: SlotSeen(one, one is not None and name not in stopped, one is not None) for name, one in slots.items()
     }
     app = {Host(address=f"app{n}"): AppSeen("3.11.2", "x86_64", found) for n in range(1, hosts + 1)}
+    known = {name: Served(one, tuple(host.name for host in app), ()) for name, one in slots.items() if one}
     proxy = {
         Host(address=f"proxy{n}"): ProxySeen(
-            slot=text.partition(" ")[0], version=text.partition(" ")[2], site=True, program="nginx"
+            slot=text.partition(" ")[0],
+            version=text.partition(" ")[2],
+            answer=f"{text} 1 {PROJECT} test" if text else "",
+            program="nginx",
+            linked=bool(text),
+            slots=known if knowing else {},
         )
         for n, text in enumerate(proxies, 1)
     }

@@ -6,36 +6,45 @@ import json
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from releaselib import config
-from releaselib.actions import machines, release, status
+from releaselib.actions import machines, release, status, wheels
 from releaselib.config import Project as Configured
 from releaselib.decide.journal import Report
 from releaselib.decide.release import Wanted
 from releaselib.errors import ReleaseError
 from rig import Host, wait_for
-from rig.visitors import Visitors, ask
+from rig.visitors import LISTEN, PATIENCE, Visitors, Websocket, ask
 from rig.world import Project, World
 
+NOTICED = 1.0
+"""Seconds after a fault in which every visitor has asked again, and noticed it."""
 FOLDER = "srv/my-service"  # of the project, on every host
 
 
-@dataclass
+@dataclass(repr=False)
 class Shop:
-    """A project with its stage `test`, the hosts of that, and two versions that are on the index."""
+    """A project with its stage `test`, the hosts of that, two versions that are on the index, and its visitors."""
 
     world: World
     project: Project
     app: list[Host]
     proxy: list[Host]
     versions: list[str]
+    visitors: Visitors = field(default_factory=lambda: Visitors([]))
+    excused: list[tuple[float, float, str, str]] = field(default_factory=list)
+
+    # --- what is done
 
     def configured(self, **settings: Any) -> Configured:
         """What the library works with; ``settings`` change the stage."""
@@ -43,9 +52,7 @@ class Shop:
         stage = project.stage("test").model_copy(update=settings)
         return project.model_copy(update={"stages": {"test": stage}})
 
-    def failed(
-        self, code: int, act: Callable[..., object], *words: object, stage: Any = None, **options: Any
-    ) -> str:
+    def failed(self, code: int, act: Callable[..., object], *words: object, stage: Any = None, **options: Any) -> str:
         """What an action says that must fail with this exit code; ``stage`` holds settings of the stage."""
         with pytest.raises(ReleaseError) as caught:
             act(self.configured(**(stage or {})), "test", *words, **options)
@@ -54,32 +61,85 @@ class Shop:
         return str(caught.value)
 
     def refused(self, *words: Any, **options: Any) -> str:
-        """The same, and visitors of all proxies do not notice."""
-        with self.unnoticed():
-            return self.failed(*words, **options)
+        """The same, and visitors go on to get what they got."""
+        links = self.links()
+        begun = time.monotonic()
+        text = self.failed(*words, **options)
+        assert self.links() == links
+        assert set(self.visitors.since(begun)) <= self.served()
+        return text
+
+    def release_again(self, version: str, **settings: Any) -> Report:
+        """Release a version that is on the index already; it must be proved, and all visitors get it."""
+        wanted = Wanted(version=version, ref=version)
+        report = release.release(self.configured(**settings), "test", wanted)
+        assert (self.served(), report.version, report.failed) == ({version}, version, 0)
+        return report
+
+    def warm(self) -> str:
+        """Have a good release in the idle slot of all app hosts; its version."""
+        if f"slot {self.idle}: {self.other} on {len(self.app)} of {len(self.app)} hosts" not in self.status():
+            release.deploy(self.configured(), "test", Wanted(version=self.other, slot=self.idle))
+        return self.other
+
+    def empty(self, *hosts: Host) -> None:
+        """Have nothing complete in the idle slot of these hosts, so that it is staged anew there."""
+        for host in hosts:
+            (host.root / FOLDER / "slots" / self.idle / "healthy").unlink(missing_ok=True)
 
     @contextmanager
-    def unnoticed(self) -> Iterator[None]:
-        """Visitors get the same release, and no error, during and after the block."""
-        before, files = self.served(), self.upstreams()
-        with Visitors([host.address for host in self.proxy], pause=0.1) as visitors:
+    def wrong(self, what: str, *hosts: Host) -> Iterator[None]:
+        """Something is wrong with what runs in the idle slot of these hosts, or would (see app.py)."""
+        line = f"{self.idle} {what}\n"
+        for host in hosts:
+            (host.root / "srv/faults").write_text(line)
+        try:
             yield
-        assert not visitors.failed
-        assert {version for _, _, version in visitors.answers} == before
-        assert (self.served(), self.upstreams()) == (before, files)
+        finally:
+            for host in hosts:
+                (host.root / "srv/faults").unlink()
+
+    def make_whole(self) -> None:
+        """Have every host behind both slots, as a release to all of them leaves it."""
+        for _ in "ab":
+            if any(len(self.behind(slot)) < len(self.app) for slot in "ab"):
+                self.release_again(self.other)
+
+    def publish(self) -> None:
+        """Have the version of HEAD on the index, and in the list."""
+        built = wheels.build(self.configured(), self.project.folder.parent / "dist", Wanted(), stage="test")
+        wheels.publish(self.configured(), built, stage="test")
+        self.versions.append(built.version)
+
+    def ssh(self, host: Host, command: str) -> str:
+        """What a command says over ssh."""
+        argv, env = ["ssh", host.address, command], self.world.fleet.environment()
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+
+    def start_nginx(self) -> None:
+        """Do what the messages say for a proxy that was off."""
+        with self.reloading():
+            machines.control_nginx(self.configured(), "test", "start")
+
+    # --- what is seen
+
+    def status(self) -> str:
+        """What `fab status` prints."""
+        return str(status.status(self.configured(), "test"))
 
     def served(self) -> set[str]:
         """The versions that visitors get; one, but for a moment within a switch."""
         return {ask(host.address) for host in self.proxy}
 
-    def upstreams(self) -> dict[str, bytes]:
-        """The upstream file of each proxy."""
-        return {host.name: (host.root / FOLDER / "nginx/upstream.conf").read_bytes() for host in self.proxy}
+    def links(self) -> dict[str, tuple[str, str]]:
+        """The live slot of each proxy, and the configuration in use there."""
+        folders = {host.name: host.root / FOLDER / "nginx" for host in self.proxy}
+        return {name: (str((one / "live").readlink()), str((one / "conf").readlink())) for name, one in folders.items()}
 
     @property
     def live(self) -> str:
-        """The slot that the proxies' files mean."""
-        (slot,) = {text.split()[1].decode() for text in self.upstreams().values()}
+        """The slot that the proxies' links mean."""
+        (slot,) = {Path(link).name for link, _ in self.links().values()}
         return slot
 
     @property
@@ -92,6 +152,19 @@ class Shop:
         """The first of the versions that visitors do not get."""
         return next(version for version in self.versions if {version} != self.served())
 
+    def behind(self, slot: str) -> list[str]:
+        """The hosts to which the proxies send visitors of a slot."""
+        return [host.address for host in self.app if f"{host.address}:{self.ports(slot)[0]}" in self.upstreams(slot)]
+
+    def upstreams(self, slot: str) -> str:
+        """What the first proxy's configuration says of a slot."""
+        text = (self.proxy[0].root / FOLDER / "nginx/conf/http.conf").read_text()
+        return text.partition(f"upstream my_service_{slot} {{")[2].partition("}")[0]
+
+    def ports(self, slot: str) -> list[int]:
+        """The ports of a slot."""
+        return self.configured().stage("test").ports(slot)
+
     def held(self, slot: str) -> list[str]:
         """The version in a slot of each app host; nothing where it is not complete."""
         folders = [host.root / FOLDER / "slots" / slot for host in self.app]
@@ -100,46 +173,104 @@ class Shop:
             for one in folders
         ]
 
-    def state(self) -> object:
+    def counted(self) -> Callable[[], list[str]]:
+        """Gives the hosts whose idle slot was built anew since."""
+        folder = f"{FOLDER}/slots/{self.idle}/venv"
+        before = {host: made(host.root / folder) for host in self.app}
+        return lambda: [host.address for host, was in before.items() if made(host.root / folder) != was]
+
+    def state(self) -> tuple[object, ...]:
         """Everything that a command which is refused leaves as it is."""
         return self.events(), *self.holds()
 
     def holds(self) -> tuple[object, ...]:
         """The same without the journal, which is told of what failed under the lock."""
-        return self.held("a"), self.held("b"), self.project.git("tag"), self.upstreams()
+        return self.held("a"), self.held("b"), self.project.git("tag"), self.links()
 
     def events(self) -> list[str]:
         """What the journal tells, oldest first."""
         lines = (self.proxy[0].root / FOLDER / "journal.jsonl").read_text().splitlines()
         return [json.loads(line)["event"] for line in lines]
 
-    def status(self) -> str:
-        """What `fab status` prints."""
-        return str(status.status(self.configured(), "test"))
-
-    def release_again(self, version: str, **settings: Any) -> Report:
-        """Release a version that is on the index already; it must be proved, and all visitors get it."""
-        wanted = Wanted(version=version, ref=version)
-        report = release.release(self.configured(**settings), "test", wanted)
-        assert (self.served(), report.version, report.failed) == ({version}, version, 0)
-        return report
-
-    def warm(self) -> str:
-        """Have a good release in the idle slot of all app hosts; its version."""
-        held = set(self.held(self.idle))
-        if len(held) > 1 or not held.pop():
-            release.deploy(self.configured(), "test", Wanted(version=self.other, slot=self.idle))
-        (version,) = set(self.held(self.idle))
-        return version
-
-    def start_nginx(self) -> None:
-        """Do what the messages say for a proxy that was off."""
-        machines.control_nginx(self.configured(), "test", "start")
-
     def is_free(self) -> bool:
         """Whether nobody holds the lock of the stage."""
         done = [host.run(f"flock -n /{FOLDER}/stage.lock true", check=False) for host in self.proxy]
         return not any(one.returncode for one in done)
+
+    # --- its visitors
+
+    @contextmanager
+    def losing(self, address: str = "", kind: str = "") -> Iterator[None]:
+        """The fault itself loses requests that are under way in the block: of an address, of a kind of visitor."""
+        begun = time.monotonic() - PATIENCE
+        try:
+            yield
+        finally:
+            self.excused.append((begun, time.monotonic() + NOTICED, address, kind))
+
+    @contextmanager
+    def websocket(self, address: str) -> Iterator[Callable[[], str]]:
+        """A websocket that stays open; asks it for the version."""
+        client = Websocket()
+        client.MESSAGES = 10**9
+        try:
+            yield lambda: client(address, "", LISTEN)
+        finally:
+            client.close()
+
+    @contextmanager
+    def slow(self, address: str, seconds: float) -> Iterator[Future[str]]:
+        """A request that is under way for so long; gives the version that answered it."""
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(ask, address, f"/?seconds={seconds}")
+
+    def reloading(self) -> AbstractContextManager[None]:
+        """nginx is reloaded in the block: it closes idle connections, and a naive visitor writes into one."""
+        return self.losing(kind="naive")
+
+    @contextmanager
+    def mortal(self, host: Host) -> Iterator[None]:
+        """A host that may lose its power in the block; at the end it is on, and all that starts by itself has.
+
+        Of an app host visitors lose their websockets, for nginx asks another one; of a proxy everything.
+        """
+        with self.losing(host.address) if host in self.proxy else self.losing(kind="websocket"):
+            try:
+                yield
+            finally:
+                if not host.is_on:
+                    host.power_on()
+                    wait_for(lambda: self.is_up(host), f"{host.name} to be up again")
+
+    def is_up(self, host: Host, slot: str = "") -> bool:
+        """Whether nginx, or a slot (the live one by default), answers there."""
+        port = LISTEN if host in self.proxy else self.ports(slot or self.live_of_any)[0]
+        with suppress(OSError):
+            return bool(ask(host.address, port=port))
+        return False
+
+    @property
+    def live_of_any(self) -> str:
+        """The live slot of the first proxy."""
+        return Path(self.links()[self.proxy[0].name][0]).name
+
+    def require_nobody_lost(self) -> None:
+        """Fail for every request that was lost but could not be."""
+        lost = [
+            one
+            for one in self.visitors.failed
+            if not any(
+                begun <= one[0] <= end and one[1].startswith(address) and one[2].startswith(kind)
+                for begun, end, address, kind in self.excused
+            )
+        ]
+        assert not lost, lost[:5]
+        assert {one[1] for one in self.visitors.answers} == set(self.visitors.addresses), "that is no load"
+
+
+def made(path: Path) -> int:
+    """What tells a folder from a new one of its name."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @contextmanager
@@ -189,22 +320,40 @@ def fingerprint(host: Host) -> str:
 
 
 @contextmanager
-def dead(host: Host) -> Iterator[None]:
-    """A host that may be powered off in the block; it is on again at the end."""
+def deaf(*hosts: Host) -> Iterator[None]:
+    """Hosts whose sshd answers nobody, while all else goes on there."""
+    for host in hosts:
+        os.kill(host._init, signal.SIGSTOP)
     try:
         yield
     finally:
-        if not host.is_on:
-            host.power_on()
+        for host in hosts:
+            os.kill(host._init, signal.SIGCONT)
 
 
 def once(patch: pytest.MonkeyPatch, module: object, name: str, act: Callable[[], object]) -> None:
     """Let something happen just before a function of the library is called for the first time."""
     function = getattr(module, name)
+    lock, left = threading.Lock(), [act]
 
     def first(*words: Any, **options: Any) -> Any:
-        patch.undo()
-        act()
+        with lock:
+            if left:
+                left.pop()()
         return function(*words, **options)
 
     patch.setattr(module, name, first)
+
+
+@contextmanager
+def when(condition: Callable[[], bool], act: Callable[[], object], what: str) -> Iterator[None]:
+    """Do something as soon as a condition holds while the block is at work; it must have come to that."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def wait_and_act() -> None:
+            wait_for(condition, what, 60)
+            act()
+
+        done = pool.submit(wait_and_act)
+        yield
+        done.result()

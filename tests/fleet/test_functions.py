@@ -80,6 +80,4 @@ def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
     for name, host in hosts.items():
         assert host.log.read_text().count("Accepted publickey") == logins[name] + 1
         ran = {script: number for (address, script), number in scripts.items() if address == host.address}
-        looks = ran.pop("facts.sh")
         assert set(ran.values()) == {1}
-        assert looks == (1 if name.startswith("app") else 2)  # the proxies are seen again under the lock

@@ -50,9 +50,7 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_httpbin_is_given_the_release_files_and_released_again_and_rolled_back(
-    team: World, tmp_path: Path
-) -> None:
+def test_httpbin_is_given_the_release_files_and_released_again_and_rolled_back(team: World, tmp_path: Path) -> None:
     folder = unpacked(team, tmp_path)
     before = files(folder)
     team.run(

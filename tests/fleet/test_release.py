@@ -56,12 +56,6 @@ def test_three_releases_and_a_rollback_under_load_lose_no_request(team: World, t
     assert len(visitors.answers) > 200
     for slot in "ab":
         assert (
-            len(
-                {
-                    host.run(WHEELS % slot).stdout
-                    for host in team.fleet.hosts.values()
-                    if host.name.startswith("app")
-                }
-            )
+            len({host.run(WHEELS % slot).stdout for host in team.fleet.hosts.values() if host.name.startswith("app")})
             == 1
         )

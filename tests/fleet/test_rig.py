@@ -160,9 +160,7 @@ def test_a_cut_host_is_unreachable_until_it_is_healed(hosts: Hosts) -> None:
     assert reaches(two, one)
 
 
-def test_a_host_without_power_has_no_process_and_comes_back_with_its_files(
-    fleet: Fleet, hosts: Hosts
-) -> None:
+def test_a_host_without_power_has_no_process_and_comes_back_with_its_files(fleet: Fleet, hosts: Hosts) -> None:
     one, two = hosts(2)
     one.run("echo kept > /srv/file; echo gone > /run/file; sleep 1000 >&- 2>&- & ")
     list_inside = ["ip", "netns", "pids", one.netns]

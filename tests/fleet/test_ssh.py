@@ -59,9 +59,7 @@ def test_input_that_is_read_late_arrives_whole(remote: Ssh) -> None:
     assert done == Output(0, "5000000\n", "")
 
 
-@pytest.mark.parametrize(
-    "words", ["sleep 1000", "while sleep 0.05; do echo on; done"], ids=["silent", "loud"]
-)
+@pytest.mark.parametrize("words", ["sleep 1000", "while sleep 0.05; do echo on; done"], ids=["silent", "loud"])
 def test_a_command_is_given_up_after_its_whole_time(host: Host, words: str) -> None:
     remote = connect(host, command_timeout=1)
     assert remote.run(("sh", "-c", words), seconds=0.5) == Output(TIMED_OUT, "", "no end after 1.5 s")

@@ -88,9 +88,7 @@ def names(made: build.Built) -> list[str]:
     return [Path(path).name for path in made.files]
 
 
-def test_setuptools_scm_stamps_version_and_commit(
-    repository: real.Repository, tmp_path: Path, out: Path
-) -> None:
+def test_setuptools_scm_stamps_version_and_commit(repository: real.Repository, tmp_path: Path, out: Path) -> None:
     commit = repository.commit({"pyproject.toml": SETUPTOOLS, "my_shop/__init__.py": ""})
     folder = clone(repository.folder, commit, tmp_path / "clone")
     stamp = build.Stamp("my-shop", "2026.11.23.1+fix", commit, 1_700_000_000)
@@ -103,9 +101,7 @@ def test_setuptools_scm_stamps_version_and_commit(
     assert f"'g{commit[:9]}" in written
 
 
-def test_files_are_told_with_their_sha256_and_the_next_command_can_take_them(
-    tmp_path: Path, out: Path
-) -> None:
+def test_files_are_told_with_their_sha256_and_the_next_command_can_take_them(tmp_path: Path, out: Path) -> None:
     made = built(project(tmp_path / "project"), out, "1.0")
     assert made.files == {str(path): real.sha256(path) for path in sorted(out.iterdir())}
     assert len(made.files) == 2
@@ -144,10 +140,7 @@ def test_a_build_that_fails_shows_its_own_last_lines(tmp_path: Path, out: Path) 
 
 CHECKED: dict[str, tuple[list[str], str]] = {
     "another version": (["my_shop-1.1-py3-none-any.whl", "my_shop-1.0.tar.gz"], "but got my_shop-1.1-py3"),
-    "another sdist": (
-        ["my_shop-1.0-py3-none-any.whl", "my_shop-1.0.dev1.tar.gz"],
-        "but got my_shop-1.0.dev1",
-    ),
+    "another sdist": (["my_shop-1.0-py3-none-any.whl", "my_shop-1.0.dev1.tar.gz"], "but got my_shop-1.0.dev1"),
     "another name for the commit": (["my_shop-1.0+g12ab-py3-none-any.whl"], "but got my_shop-1.0+g12ab"),
     "no wheel": (["my_shop-1.0.tar.gz"], "my-shop 1.0 gave no wheel"),
     "nothing": ([], "my-shop 1.0 gave no wheel"),

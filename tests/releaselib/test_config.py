@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 
 import real
 from releaselib import config
-from releaselib.config.tables import PORT_STEP, App, Forge, Index, OwnIndex, Stage, StageTable, Table
+from releaselib.config.stage import Stage
+from releaselib.config.tables import PORT_STEP, App, Forge, Index, OwnIndex, StageTable, Table
 from releaselib.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -51,10 +52,7 @@ def write(folder: Path, release: str, pyproject: str = '[project]\nname = "my-sh
 
 UNKNOWN = {
     "a table": ({"indx": {}}, "indx: unknown key; did you mean 'index'?"),
-    "in [project]": (
-        {"project": {"directry": "."}},
-        "project.directry: unknown key; did you mean 'directory'?",
-    ),
+    "in [project]": ({"project": {"directry": "."}}, "project.directry: unknown key; did you mean 'directory'?"),
     "in [index]": ({"index": {"uploadurl": "x"}}, "index.uploadurl: unknown key; did you mean 'upload_url'?"),
     "in [app]": ({"app": {"proceses": 2}}, "app.proceses: unknown key; did you mean 'processes'?"),
     "in [forge]": (
@@ -82,10 +80,7 @@ UNKNOWN = {
         {"stages": {"live": STAGE | {"project": "x"}}},
         "stages.live.project: unknown key",
     ),
-    "of the index that the library keeps for itself": (
-        {"index": {"folder": "/tmp"}},
-        "index.folder: unknown key",
-    ),
+    "of the index that the library keeps for itself": ({"index": {"folder": "/tmp"}}, "index.folder: unknown key"),
 }
 
 
@@ -158,19 +153,13 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no process": ({"processes": 0}, "processes: input should be greater than or equal to 1"),
     "a port of the system": ({"port_base": 80}, "port_base: input should be greater than or equal to 1024"),
-    "a health page without a slash": (
-        {"health": "healthz"},
-        "health: must be a path that starts with a slash",
-    ),
+    "a health page without a slash": ({"health": "healthz"}, "health: must be a path that starts with a slash"),
     "an nginx of another kind": ({"nginx": "apache"}, "nginx: input should be 'system' or 'own'"),
     "a listen without a port": ({"listen": "unix:/run/x"}, "listen: must begin with a port or address:port"),
     "a prefix that is relative": ({"prefix": "srv/shop"}, "prefix: must be an absolute path"),
     "a prefix with a percent": ({"prefix": "/srv/50%"}, "prefix: must be an absolute path without %"),
     "no prefix": ({"prefix": ""}, "prefix: must be an absolute path"),
-    "an index that is no address": (
-        {"index": {"url": "index.internal"}},
-        "index.url: is no http or https address",
-    ),
+    "an index that is no address": ({"index": {"url": "index.internal"}}, "index.url: is no http or https address"),
     "a password in the index": (
         {"index": {"url": "https://me:secret@index/simple"}},
         "index.url: holds a user or password",
@@ -190,9 +179,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 
 
 def test_a_forge_of_another_kind_is_refused() -> None:
-    assert complaints({"forge": {"kind": "sourceforge"}}) == [
-        "forge.kind: input should be 'gitlab' or 'github'"
-    ]
+    assert complaints({"forge": {"kind": "sourceforge"}}) == ["forge.kind: input should be 'gitlab' or 'github'"]
 
 
 def test_all_problems_of_all_tables_are_told_at_once() -> None:
@@ -200,10 +187,7 @@ def test_all_problems_of_all_tables_are_told_at_once() -> None:
         {
             "indx": {},
             "app": {"slots": ["a"], "processes": "2"},
-            "stages": {
-                "live": {"app": [], "proxy": ["p1", "p1"], "paralel": 3},
-                "test": {"app": ["h1"], "prefix": 1},
-            },
+            "stages": {"live": {"app": [], "proxy": ["p1", "p1"], "paralel": 3}, "test": {"app": ["h1"], "prefix": 1}},
         }
     )
     assert [line.partition(":")[0] for line in lines] == [
@@ -293,16 +277,12 @@ def test_no_two_slots_share_a_port(processes: int) -> None:
     assert app.ports("b")[0] == app.port_base + PORT_STEP
 
 
-def test_the_site_lies_where_nginx_reads_it() -> None:
-    assert stage(nginx="own").paths.site == "/srv/my-shop/nginx/site.conf"
-    assert stage(nginx="system").paths.site == "/etc/nginx/conf.d/my-shop.conf"
+def test_nginx_gets_to_the_site_by_one_file() -> None:
+    assert stage(nginx="own").paths.entry == "/srv/my-shop/nginx/nginx.conf"
+    assert stage(nginx="system").paths.entry == "/etc/nginx/conf.d/my-shop.conf"
 
 
-NAMES = {
-    "none": ("_", "localhost"),
-    "one": ("shop.example", "shop.example"),
-    "two": ("a.example b", "a.example"),
-}
+NAMES = {"none": ("_", "localhost"), "one": ("shop.example", "shop.example"), "two": ("a.example b", "a.example")}
 
 
 @pytest.mark.parametrize(("names", "header"), NAMES.values(), ids=NAMES)
@@ -312,16 +292,41 @@ def test_a_proxy_is_asked_with_the_first_name_of_the_site(names: str, header: st
 
 def test_every_path_on_a_host_is_below_the_prefix_and_has_one_name() -> None:
     paths = stage().paths
-    assert all(path.startswith("/srv/my-shop") for name, path in paths.variables.items() if name != "site")
+    assert all(
+        path.startswith("/srv/my-shop") for name, path in paths.variables.items() if name not in ("entry", "boot_unit")
+    )
     assert paths.slot("b") == "/srv/my-shop/slots/b"
     assert paths.socket("b") == "/srv/my-shop/slots/b/run/supervisor.sock"
     with pytest.raises(AttributeError, match="there is no path called nowhere"):
         _ = paths.nowhere
 
 
-def test_the_lock_is_on_every_proxy_and_without_one_on_the_first_host() -> None:
-    assert [host.name for host in stage(proxy=["p1", "p2"]).lock_hosts] == ["p1", "p2"]
-    assert [host.name for host in stage(app=["h1", "h2"], proxy=[]).lock_hosts] == ["h1"]
+LOCKS = {
+    "every proxy": (["h1"], ["p1", "p2"], ["p1", "p2"]),
+    "in whatever order": (["h1"], ["p2", "p1"], ["p1", "p2"]),
+    "without one on three hosts": (["h4", "h3", "h2", "h1"], [], ["h1", "h2", "h3"]),
+    "of which most stay when there is one more": (["h4", "h3", "h2", "h1", "h0"], [], ["h0", "h1", "h2"]),
+    "or on those that there are": (["h1"], [], ["h1"]),
+}
+
+
+@pytest.mark.parametrize(("app", "proxy", "hosts"), LOCKS.values(), ids=LOCKS)
+def test_the_lock_lies_where_two_who_take_it_meet(app: list[str], proxy: list[str], hosts: list[str]) -> None:
+    assert [host.name for host in stage(app=app, proxy=proxy).lock_hosts] == hosts
+
+
+SHARES = {"a number": 3, "a percentage": "10%", "all": "100%", "none": 0}
+
+
+@pytest.mark.parametrize("share", SHARES.values(), ids=SHARES)
+def test_a_share_of_hosts_is_a_number_or_a_percentage(share: int | str) -> None:
+    assert stage(max_failures=share).max_failures == share
+
+
+@pytest.mark.parametrize("share", [-1, "10", "101%", "x%", 1.5, True, "-1%"])
+def test_anything_else_is_no_share(share: Any) -> None:
+    (line,) = complaints({"stages": {"live": STAGE | {"canary": share}}})
+    assert line.startswith("stages.live.canary: must be a number of hosts, or a share of them like")
 
 
 def test_both_files_are_read_from_the_folder(tmp_path: Path) -> None:
@@ -347,12 +352,7 @@ FILES = {
         "./pyproject.toml has no [project] name (PEP 621)",
         "add it; the wheel and the slot are named after it",
     ),
-    "[project] that is no table": (
-        "project = 1\n",
-        '[project]\nname = "x"\n',
-        "release.toml: 1 to mend",
-        "corr",
-    ),
+    "[project] that is no table": ("project = 1\n", '[project]\nname = "x"\n', "release.toml: 1 to mend", "corr"),
 }
 
 
@@ -378,6 +378,7 @@ def test_values_are_frozen() -> None:
 DOCS = (real.ROOT / "docs/release-toml.md").read_text("utf-8")
 DOCUMENTED: dict[str, type[Table]] = {"index": Index, "app": App, "stages.NAME": StageTable, "forge": Forge}
 DERIVED = {
+    "access_log",
     "listen",
     "prefix",
     "profile",
@@ -401,9 +402,7 @@ def rows(table: str) -> dict[str, str]:
     shared = {key: default for keys, default in pairs if len(keys) == 1 for key in keys}
     for keys, default in pairs:
         if len(keys) > 1:
-            shared |= dict(
-                zip(keys, default.split(", ") if ", " in default else [default] * len(keys), strict=False)
-            )
+            shared |= dict(zip(keys, default.split(", ") if ", " in default else [default] * len(keys), strict=False))
     return shared
 
 

@@ -148,9 +148,7 @@ def test_wheels_of_a_version_are_no_sdists_and_no_others() -> None:
 def test_an_index_that_tells_no_hash_has_no_other_bytes() -> None:
     """They are compared when they are read back."""
     held = [File(WHEEL.name, "1.0", "http://index/shop", "")]
-    assert missing({f"/dist/{WHEEL.name}": "aa", f"/dist/{SDIST.name}": "bb"}, held) == [
-        f"/dist/{SDIST.name}"
-    ]
+    assert missing({f"/dist/{WHEEL.name}": "aa", f"/dist/{SDIST.name}": "bb"}, held) == [f"/dist/{SDIST.name}"]
 
 
 def uv(version: str, platform: str) -> File:
@@ -178,8 +176,6 @@ UV = {
 
 
 @pytest.mark.parametrize(("held", "machine", "version"), UV.values(), ids=UV)
-def test_hosts_get_the_newest_uv_for_their_machine(
-    held: list[File], machine: str, version: str | None
-) -> None:
+def test_hosts_get_the_newest_uv_for_their_machine(held: list[File], machine: str, version: str | None) -> None:
     found = uv_wheel(held, machine)
     assert (found.version if found else None) == version

@@ -43,11 +43,7 @@ def test_a_table_can_hold_a_range_too() -> None:
     assert [host.name for host in expanded([{"address": "h[1:2]", "port": 2222}])] == ["h1:2222", "h2:2222"]
 
 
-ANSWERS = {
-    "one a line": "h1\nh2\n\n",
-    "a JSON list": json.dumps(["h1", {"address": "h2"}]),
-    "ranges": "h[1:2]",
-}
+ANSWERS = {"one a line": "h1\nh2\n\n", "a JSON list": json.dumps(["h1", {"address": "h2"}]), "ranges": "h[1:2]"}
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
@@ -66,9 +62,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize(("command", "words"), FAILING.values(), ids=FAILING)
-def test_a_program_that_gives_no_hosts_is_refused_in_its_words(
-    tmp_path: Path, command: str, words: str
-) -> None:
+def test_a_program_that_gives_no_hosts_is_refused_in_its_words(tmp_path: Path, command: str, words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         expanded({"command": command}, tmp_path)
     (error,) = caught.value.errors()

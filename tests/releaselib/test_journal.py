@@ -29,14 +29,7 @@ STAGED = Staged("b", ["h1"], TWO)
 AGAIN = Staged("b", ["h1"], replace(TWO, wheels={"shop": "2.0", "tornado": "6.6"}))
 OTHER = Staged("a", ["h1"], real.release("1.0", 1, wheels={"shop": "1.0"}))
 STRANGE = Failed("release", "größe\u2028☃")
-EVERY: tuple[Event, ...] = (
-    BEGAN,
-    STAGED,
-    Switching("b", "a"),
-    Switched("b", "a"),
-    STRANGE,
-    Report("release"),
-)
+EVERY: tuple[Event, ...] = (BEGAN, STAGED, Switching("b", "a"), Switched("b", "a"), STRANGE, Report("release"))
 DONE, FAILED, SWITCHING = Report("release"), Failed("release", "no"), Switching("b")
 
 
@@ -75,38 +68,25 @@ def test_what_cannot_be_read_is_passed_over(line: str) -> None:
 
 
 def test_keys_of_another_library_are_passed_over_and_those_it_lacks_are_empty() -> None:
-    line = {
-        "event": "began",
-        "action": "release",
-        "colour": "green",
-        "release": {"project": "s", "version": "1"},
-    }
+    line = {"event": "began", "action": "release", "colour": "green", "release": {"project": "s", "version": "1"}}
     found = read(json.dumps(line))
     assert isinstance(found, Began)
     assert (found.what, found.who) == ("release 1", "")
 
 
-UNFINISHED: dict[str, tuple[tuple[Event, ...], bool, Began | None]] = {
-    "nothing": ((), False, None),
-    "done": ((BEGAN, STAGED, DONE), False, None),
-    "failed": ((BEGAN, FAILED), False, None),
-    "cut off": ((BEGAN, STAGED, SWITCHING), False, BEGAN),
-    "cut off after one that was done": ((BEGAN, DONE, Began("rollback")), False, Began("rollback")),
-    "still at work": ((BEGAN, STAGED), True, None),
-    "begun again": ((BEGAN, BEGAN, DONE), False, None),
+CUT_OFF: dict[str, tuple[tuple[Event, ...], Began | None]] = {
+    "nothing": ((), None),
+    "done": ((BEGAN, STAGED, DONE), None),
+    "failed": ((BEGAN, FAILED), None),
+    "cut off": ((BEGAN, STAGED, SWITCHING), BEGAN),
+    "cut off after one that was done": ((BEGAN, DONE, Began("rollback")), Began("rollback")),
+    "begun again": ((BEGAN, BEGAN, DONE), None),
 }
 
 
-@pytest.mark.parametrize(("events", "locked", "began"), UNFINISHED.values(), ids=UNFINISHED)
-def test_an_action_that_neither_ended_nor_failed_is_unfinished_unless_it_is_at_work(
-    events: tuple[Event, ...], locked: bool, began: Began | None
-) -> None:
-    assert History(events, locked).unfinished == began
-
-
-def test_the_last_beginning_tells_who_is_at_work() -> None:
-    assert History((BEGAN, DONE, Began("rollback"), STAGED), True).last_began == Began("rollback")
-    assert History((DONE,), False).last_began is None
+@pytest.mark.parametrize(("events", "began"), CUT_OFF.values(), ids=CUT_OFF)
+def test_an_action_that_neither_ended_nor_failed_was_cut_off(events: tuple[Event, ...], began: Began | None) -> None:
+    assert History(events).cut_off == began
 
 
 def test_a_version_is_staged_again_as_it_was_the_last_time() -> None:

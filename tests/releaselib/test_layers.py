@@ -105,9 +105,7 @@ def test_what_is_done_on_a_host_knows_nothing_else_that_is_done_there(name: str)
     assert {one for one in GRAPH[name] if folder(one) == "hosts"} <= CONNECTING | {"hosts"}
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.name for path in (LIBRARY / "hosts/remote").iterdir() if path.is_file())
-)
+@pytest.mark.parametrize("name", sorted(path.name for path in (LIBRARY / "hosts/remote").iterdir() if path.is_file()))
 def test_a_script_is_named_after_the_module_that_sends_it(name: str) -> None:
     head = re.split(r"[_.]", name)[0]
     if head == "common":  # goes in front of all
@@ -162,9 +160,7 @@ def test_the_actions_are_imported_without_fabric() -> None:
 
 def test_the_tasks_are_imported_without_what_they_do() -> None:
     found = loaded("releaselib.tasks")
-    assert {
-        name for name in found if re.match(r"releaselib\.(actions|hosts|wheels|index|forge|config)", name)
-    } == set()
+    assert {name for name in found if re.match(r"releaselib\.(actions|hosts|wheels|index|forge|config)", name)} == set()
     assert found & {"git", "jinja2", "requests", "pydantic"} == set()
 
 
@@ -173,9 +169,7 @@ def test_the_library_itself_costs_nothing() -> None:
 
 
 def test_design_md_says_where_to_change_what_and_the_places_are_there() -> None:
-    section = (
-        (ROOT / "DESIGN.md").read_text("utf-8").partition("## Where to change what")[2].partition("\n## ")[0]
-    )
+    section = (ROOT / "DESIGN.md").read_text("utf-8").partition("## Where to change what")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)[2:]
     assert len(rows) >= 10
     for what, places in rows:

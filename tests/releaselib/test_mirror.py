@@ -139,9 +139,7 @@ def test_packages_come_to_the_index_with_all_they_need_and_only_once(shelf: Inde
         "mirrored-1.0-py3-none-any.whl",
         "mirrored_dep-1.0-py3-none-any.whl",
     ]
-    assert [file.name for file in index.of(shelf).files("mirrored-dep")] == [
-        "mirrored_dep-1.0-py3-none-any.whl"
-    ]
+    assert [file.name for file in index.of(shelf).files("mirrored-dep")] == ["mirrored_dep-1.0-py3-none-any.whl"]
     assert bring(shelf, ["mirrored"], None, lock) == []
 
 
@@ -151,11 +149,7 @@ def test_what_only_the_hosts_python_needs_is_brought_too(shelf: Index, world: Pa
     real.wheel(world, "for-old", "1.0", requires=["for-older; python_version < '3.9'"])
     real.wheel(world, "for-older", "1.0")
     hosts = Target("3.8", platform.machine())
-    assert [name.split("-")[0] for name in bring(shelf, ["for-all"], hosts)] == [
-        "for_all",
-        "for_old",
-        "for_older",
-    ]
+    assert [name.split("-")[0] for name in bring(shelf, ["for-all"], hosts)] == ["for_all", "for_old", "for_older"]
     assert "for-older==1.0" in resolve(["for-all"], shelf, hosts)
     assert bring(shelf, ["for-all"], hosts) == []
 

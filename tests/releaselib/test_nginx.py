@@ -1,25 +1,35 @@
-"""nginx accepts what is rendered for it, and serves what it was told to."""
+"""nginx accepts what is rendered for it, and serves what it was told to; a switch is the renaming of one link."""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 import real
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.problems import problems
+from releaselib.decide.view import ProxySeen, Served
 from releaselib.errors import CommandFailed, ConfigError
 from releaselib.hosts import nginx
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import question
+from rig.visitors import Visitors
 
+TEMPLATE = real.template("nginx.conf.j2")
 NAMES = {
     "a word": ("shop", "shop"),
     "a dash": ("my-shop", "my_shop"),
@@ -31,22 +41,6 @@ NAMES = {
 @pytest.mark.parametrize(("project", "name"), NAMES.values(), ids=NAMES)
 def test_a_project_has_a_name_that_nginx_can_use(project: str, name: str) -> None:
     assert nginx.identifier(project) == name
-
-
-def test_an_upstream_tells_its_processes_and_what_it_serves() -> None:
-    assert nginx.upstream("my-shop", ["10.0.0.1:8800", "[fd00::7]:8801"], "a 1.0") == (
-        "# a 1.0\n"
-        'map "" $my_shop_release { default "a 1.0"; }\n'
-        "upstream my_shop {\n"
-        "    server 10.0.0.1:8800;\n"
-        "    server [fd00::7]:8801;\n"
-        "    keepalive 32;\n"
-        "}\n"
-    )
-
-
-def test_an_upstream_without_processes_serves_nothing() -> None:
-    assert "    server 127.0.0.1:9 down;\n" in nginx.upstream("my-shop", [], "-")
 
 
 def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
@@ -63,37 +57,83 @@ def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
     assert nginx.servers(stage, stage.app[:1], "a") == ["10.0.0.1:8800", "10.0.0.1:8801"]
 
 
-@pytest.mark.parametrize("template", ["{{ upstrem }}", "{% if %}", "{{ listen + 1 }}"])
-def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(template: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        nginx.site(template, real.stage(Path("/shop")))
-    assert caught.value.exit_code == 2
-    assert caught.value.what.startswith("release.d/nginx.conf.j2: ")
-    assert caught.value.next_step == (
-        "names that can be used: listen, project, release_variable, server_name, upstream, upstream_file"
+def served(version: str, *servers: str, hosts: tuple[str, ...] = ("local",)) -> Served:
+    return Served(real.release(version, int(version[0]), staged=int(version[0])), hosts, servers)
+
+
+BOTH = {"a": served("1.0", "10.0.0.1:8800"), "b": served("2.0", "10.0.0.1:8810")}
+
+
+def test_a_configuration_is_another_one_only_when_nginx_must_load_it() -> None:
+    stage = real.stage(Path("/shop"))
+    first = nginx.configuration(TEMPLATE, stage, BOTH)
+    later = {slot: replace(one, release=real.release("9.0")) for slot, one in BOTH.items()}
+    assert nginx.configuration(TEMPLATE, stage, later) == first, "another release on the same hosts"
+    wider = BOTH | {"b": served("2.0", "10.0.0.1:8810", "10.0.0.2:8810")}
+    named = stage.model_copy(update={"server_name": "shop.example"})
+    others = (
+        nginx.configuration(TEMPLATE, stage, wider),
+        nginx.configuration(TEMPLATE, named, BOTH),
+        nginx.configuration(TEMPLATE + "# changed\n", stage, BOTH),
     )
+    assert len({first.digest, *(one.digest for one in others)}) == 4
+    assert f'"{first.digest}"' in first.files["http.conf"]
 
 
-SERVED = {
-    "before the first switch": ("my-shop", [], "-"),
-    "two hosts": ("my-shop", ["10.0.0.1:8800", "10.0.0.2:8800"], "a 2026.11.23.1"),
-    "a version with a name": ("my-shop", ["10.0.0.1:8800"], "b 1.0+fix.login"),
-    "IPv6": ("my-shop", ["[fd00::7]:8800"], "i 1!2.0rc1"),
-    "a name with a digit in front": ("2to3", ["10.0.0.1:8800"], "a 1.0"),
+WRONG = {
+    "a name that is not given": ("{{ upstrem }}", "'upstrem' is undefined"),
+    "an open tag": ("{% if %}", "Expected an expression"),
+    "a sum of words and numbers": ("{{ listen + 1 }}", "can only concatenate str"),
 }
 
 
-@pytest.mark.parametrize(("project", "servers", "serves"), SERVED.values(), ids=SERVED)
-def test_nginx_accepts_site_and_upstream_of_every_project(
-    nginx_program: str, short: Path, project: str, servers: list[str], serves: str
+@pytest.mark.parametrize(("text", "words"), WRONG.values(), ids=WRONG)
+def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        nginx.site(TEMPLATE + text, real.stage(Path("/shop")))
+    assert caught.value.exit_code == 2
+    assert caught.value.what.startswith("release.d/nginx.conf.j2: ")
+    assert words in caught.value.what
+    assert caught.value.next_step == (
+        "names that can be used: http_conf, listen, name, project, server_conf, server_name"
+    )
+
+
+def test_a_site_of_an_older_template_is_refused_with_what_brings_the_new_one() -> None:
+    old = 'include "{{ upstream_file }}";\nserver { location / { proxy_pass http://{{ upstream }}; } }\n'
+    with pytest.raises(ConfigError) as caught:
+        nginx.site(old, real.stage(Path("/shop")))
+    assert caught.value.what == (
+        "release.d/nginx.conf.j2 includes no http_conf and no server_conf: it is of an older template"
+    )
+    assert caught.value.next_step.startswith("fab template.update brings the new one")
+
+
+SITES: dict[str, tuple[str, dict[str, Any], dict[str, Served]]] = {
+    "before the first release": ("my-shop", {}, {}),
+    "one slot": ("my-shop", {}, {"a": served("1.0", "10.0.0.1:8800", "10.0.0.2:8800")}),
+    "two slots": ("my-shop", {}, BOTH),
+    "IPv6": ("my-shop", {}, {"a": served("1.0", "[fd00::7]:8800")}),
+    "a name with a digit in front": ("2to3", {}, BOTH),
+    "all slots": ("my-shop", {"slots": list("abcdefghi")}, BOTH),
+    "a canary": ("my-shop", {"canary": 1}, BOTH),
+    "a canary before the first release": ("my-shop", {"canary": 1}, {}),
+    "going back by itself": ("my-shop", {"auto_rollback": True}, BOTH),
+}
+
+
+@pytest.mark.parametrize(("project", "keys", "known"), SITES.values(), ids=SITES)
+def test_nginx_accepts_the_site_of_every_project(
+    nginx_program: str, short: Path, project: str, keys: dict[str, Any], known: dict[str, Served]
 ) -> None:
-    stage = real.stage(short, listen="127.0.0.1:18080", server_name="shop.example www.shop.example")
+    stage = real.stage(short, listen="127.0.0.1:18080", server_name="shop.example www.shop.example", **keys)
     stage = stage.model_copy(update={"project": project})
     folder = Path(stage.paths.nginx)
-    folder.mkdir(parents=True)
+    (folder / "confs/x").mkdir(parents=True)
+    (folder / "conf").symlink_to("confs/x")
     (folder / "nginx.conf").write_text(nginx.own(stage))
-    (folder / "site.conf").write_text(nginx.site(real.template("nginx.conf.j2"), stage))
-    (folder / "upstream.conf").write_text(nginx.upstream(project, servers, serves))
+    for name, text in nginx.configuration(TEMPLATE, stage, known).files.items():
+        (folder / "conf" / name).write_text(text)
     judge = [nginx_program, "-t", "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"]
     done = subprocess.run(judge, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -104,102 +144,453 @@ def test_nginx_accepts_site_and_upstream_of_every_project(
 
 
 class Shop:
-    """Two slots with a process each, and an nginx in front of them that is not set up yet."""
+    """Two slots with a process each, and an nginx in front of them that knows of none yet."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.stage: Stage = fleet.stage
         self.remote: Remote = fleet.remote(self.stage.proxy[0])
-        self.url = self.stage.loopback
+        self.url = self.stage.address
+        self.folder = Path(self.stage.paths.nginx)
+        self.known: dict[str, Served] = {}
+        self.old: real.Web
+        self.new: real.Web
 
-    def set_up(self) -> None:
-        nginx.setup(self.remote, nginx.site(real.template("nginx.conf.j2"), self.stage))
+    def slot(self, name: str, version: str, *servers: str) -> Served:
+        return served(version, *(servers or (f"127.0.0.1:{self.stage.ports(name)[0]}",)))
 
-    def prepare(self, slot: str, version: str) -> None:
-        servers = nginx.servers(self.stage, self.stage.app, slot)
-        text = nginx.upstream(real.PROJECT, servers, f"{slot} {version}")
-        nginx.prepare(self.remote, text, question(self.stage, slot, version))
+    def learn(self, slot: str, version: str, *servers: str, template: str = TEMPLATE, adopt: str = "") -> None:
+        """Have nginx know a slot, after it has seen it healthy."""
+        new = self.slot(slot, version, *servers)
+        known = self.known | {slot: new}
+        conf = nginx.configuration(template, self.stage, known)
+        asked = question(self.stage, new.servers, version)
+        nginx.configure(self.remote, conf, known, adopt=adopt, health=asked)
+        self.known = known
 
-    def switch(self, serves: str, *, back: bool = False) -> None:
-        nginx.switch(self.remote, serves, back=back)
+    def switch(self, slot: str) -> None:
+        nginx.switch(self.remote, slot, nginx.line(self.stage, slot, self.known[slot]) if slot else "")
 
-    def serves(self) -> str:
-        return requests.get(f"{self.url}/-/release").text.strip()
+    def ask(self, path: str = "/healthz") -> tuple[int, str]:
+        answer = requests.get(f"{self.url}{path}")
+        return answer.status_code, answer.text.strip()
 
     def version(self) -> str:
         return str(requests.get(f"{self.url}/healthz").json()["version"])
 
+    def serves(self) -> str:
+        return requests.get(f"{self.stage.loopback}/-/release").text.strip()
+
+    def seen(self) -> ProxySeen:
+        (proxy,) = look(Fleet(self.stage), ()).proxy.values()
+        return proxy
+
+    def files(self) -> dict[str, bytes]:
+        """All that nginx reads."""
+        wanted = [*self.folder.glob("*.conf"), *(self.folder / "conf").resolve().glob("*")]
+        return {str(path): path.read_bytes() for path in wanted if path.is_file()}
+
+    def workers(self) -> set[str]:
+        """The pids of nginx's workers: a reload makes new ones."""
+        pid = (self.folder / "nginx.pid").read_text().strip()
+        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
 
 @pytest.fixture
 def shop(nginx_program: str, short: Path) -> Iterator[Shop]:
-    port = real.free_port(20)
-    fleet = Fleet(real.stage(short, port_base=port, processes=1, listen=f"127.0.0.1:{real.free_port()}"))
-    made = Shop(fleet)
+    port = real.free_port(100)
+    table = {"port_base": port, "processes": 1, "listen": f"127.0.0.1:{real.free_port()}", "health_timeout": 1}
+    made = Shop(Fleet(real.stage(short, **table)))
     with (
-        real.Web({"/healthz": real.healthy("1.0")}, port=port),
-        real.Web({"/healthz": real.healthy("2.0")}, port=port + 10),
+        real.Web({"/healthz": real.healthy("1.0"), "/slow": (200, "slow")}, port=port) as made.old,
+        real.Web({"/healthz": real.healthy("2.0")}, port=port + 10) as made.new,
     ):
         yield made
         real.end_nginx(made.stage)
 
 
-def test_a_proxy_is_set_up_switched_and_switched_back(shop: Shop) -> None:
-    shop.set_up()
-    assert shop.serves() == "-"
-    shop.prepare("a", "1.0")
-    assert shop.serves() == "-", "to prepare changes nothing for visitors"
-    shop.switch("a 1.0")
-    assert (shop.serves(), shop.version()) == ("a 1.0", "1.0")
-    shop.prepare("b", "2.0")
-    shop.switch("b 2.0")
-    assert (shop.serves(), shop.version()) == ("b 2.0", "2.0")
-    shop.switch("a 1.0", back=True)
-    assert (shop.serves(), shop.version()) == ("a 1.0", "1.0")
-    assert nginx.drain(shop.remote) == 0
+@pytest.fixture
+def live(shop: Shop) -> Shop:
+    """The same with release 1.0 live in slot a, and slot b known."""
+    shop.learn("a", "1.0")
+    shop.switch("a")
+    shop.learn("b", "2.0")
+    return shop
 
 
-def test_what_a_proxy_serves_is_seen_in_a_look_and_stays_when_it_is_set_up_again(shop: Shop) -> None:
-    shop.set_up()
-    fleet = Fleet(shop.stage)
-    view = look(fleet, shop.stage.app)
-    (proxy,) = view.proxy.values()
-    assert (proxy.slot, proxy.version, proxy.site) == ("", "", True)
-    shop.prepare("b", "2.0")
-    shop.switch("b 2.0")
-    shop.set_up()
-    view = look(fleet, shop.stage.app)
-    (proxy,) = view.proxy.values()
-    assert (proxy.slot, proxy.version, proxy.site) == ("b", "2.0", True)
-    assert all("(slot " in words for words in problems(view, shop.stage)), (
-        "the processes of this test hold their ports"
-    )
+def test_before_the_first_switch_visitors_get_a_page_that_says_so(shop: Shop) -> None:
+    shop.learn("a", "1.0")
+    status, page = shop.ask()
+    assert status == 503
+    assert "Nothing is released here yet" in page
+    assert shop.seen().slot == ""
 
 
-def test_a_proxy_that_does_not_see_the_processes_is_not_switched(shop: Shop) -> None:
-    shop.set_up()
+def test_a_switch_and_the_way_back_reload_nothing(live: Shop) -> None:
+    workers, files = live.workers(), live.files()
+    assert (live.version(), live.serves()) == ("1.0", "a 1.0 1 my-shop test")
+    for _ in range(3):
+        live.switch("b")
+        assert (live.version(), live.serves()) == ("2.0", "b 2.0 2 my-shop test")
+        live.switch("a")
+        assert (live.version(), live.serves()) == ("1.0", "a 1.0 1 my-shop test")
+    assert (live.workers(), live.files()) == (workers, files)
+
+
+def test_ten_switches_lose_no_request_of_any_visitor(live: Shop) -> None:
+    port = int(live.stage.listen.rpartition(":")[2])
+    with Visitors(["127.0.0.1"], kinds=("naive", "naive", "new"), port=port, pause=0.001) as visitors:
+        for slot in "ba" * 5:
+            enough = visitors.sent + 30
+            live.switch(slot)
+            while visitors.sent < enough:
+                assert not visitors.failed
+    assert visitors.failed == []
+    assert {version for _, _, version in visitors.answers} == {"1.0", "2.0"}
+
+
+def test_nginx_is_reloaded_only_when_hosts_ports_or_the_site_have_changed(live: Shop) -> None:
+    workers = live.workers()
+    live.learn("b", "2.0")
+    assert live.workers() == workers
+    live.learn("b", "2.0", f"127.0.0.1:{live.stage.ports('b')[0]}", f"localhost:{live.stage.ports('b')[0]}")
+    assert live.workers() != workers
+    assert (live.version(), live.seen().works) == ("1.0", True), "nothing was switched"
+
+
+def test_what_is_prepared_changes_nothing_for_visitors_and_is_known_afterwards(live: Shop) -> None:
+    seen = live.seen()
+    assert (seen.slot, seen.version, seen.works) == ("a", "1.0", True)
+    assert {slot: one.release.version for slot, one in seen.slots.items()} == {"a": "1.0", "b": "2.0"}
+    assert seen.slots["b"].servers == (f"127.0.0.1:{live.stage.ports('b')[0]}",)
+    view = look(Fleet(live.stage), live.stage.app)
+    assert all("(slot " in words for words in problems(view, live.stage)), "the processes of this test hold ports"
+
+
+def test_a_proxy_that_does_not_see_every_process_prepares_nothing(live: Shop) -> None:
+    before, known = live.files(), live.seen().slots
     with pytest.raises(CommandFailed) as caught:
-        shop.prepare("b", "3.0")
-    assert caught.value.exit_code == 5
+        live.learn("b", "3.0", "127.0.0.1:9", f"127.0.0.1:{live.stage.ports('b')[0]}")
     assert caught.value.what == "local: this proxy does not see every process healthy; nothing was switched"
     assert "answered version 2.0, not 3.0" in caught.value.cause
-    assert caught.value.next_step.startswith("can this proxy reach the app hosts' ports?")
+    assert "127.0.0.1:9" in caught.value.cause
+    assert (live.files(), live.seen().slots) == (before, known)
 
 
-def test_nginx_says_itself_what_it_does_not_accept(shop: Shop) -> None:
+def test_a_slot_that_was_not_made_ready_cannot_be_switched_to(live: Shop) -> None:
+    live.known["c"] = live.slot("c", "3.0")
     with pytest.raises(CommandFailed) as caught:
-        nginx.setup(shop.remote, "server { lissen 80; }")
-    assert caught.value.what == (
-        "local: nginx does not accept the configuration; the old one is back in place"
+        live.switch("c")
+    assert caught.value.what == "local: the slot was not made ready on this proxy; nothing was switched"
+    assert live.version() == "1.0"
+
+
+def test_a_site_that_nginx_refuses_leaves_the_old_one_byte_for_byte(live: Shop) -> None:
+    before, workers = live.files(), live.workers()
+    with pytest.raises(CommandFailed) as caught:
+        live.learn("b", "2.0", template=TEMPLATE.replace("server_tokens", "server_tokenz"))
+    assert caught.value.what == "local: nginx does not accept the configuration; the old one is back in place"
+    assert 'unknown directive "server_tokenz"' in caught.value.cause
+    assert (live.files(), live.workers(), live.version()) == (before, workers, "1.0")
+    assert not list(live.folder.glob("new.*"))
+    live.switch("b")
+    assert live.version() == "2.0", "what was known before can still be switched to"
+
+
+def test_the_first_site_that_nginx_refuses_is_taken_away(shop: Shop) -> None:
+    with pytest.raises(CommandFailed):
+        shop.learn("a", "1.0", template=TEMPLATE + "garbage;\n")
+    assert not (shop.folder / "conf").exists()
+    shop.learn("a", "1.0")
+    shop.switch("a")
+    assert shop.version() == "1.0"
+
+
+def test_somebody_elses_broken_site_stops_no_switch_that_needs_no_reload(live: Shop) -> None:
+    main = live.folder / "nginx.conf"
+    good = main.read_text()
+    main.write_text(good.replace("http {", "http {\n    include /nowhere/broken.conf;"))
+    live.switch("b")
+    assert live.version() == "2.0"
+    nginx.ready(live.remote, question(live.stage, live.known["a"].servers, "1.0"))
+    live.switch("a")
+    assert live.version() == "1.0"
+
+
+@pytest.mark.parametrize("taken", ["listen", "probe"])
+def test_a_port_that_is_taken_is_told_by_nginx_and_nothing_is_switched(shop: Shop, taken: str) -> None:
+    port = {"listen": shop.stage.listen_port, "probe": shop.stage.probe_port}[taken]
+    with real.Web({}, port=port), pytest.raises(CommandFailed) as caught:
+        shop.learn("a", "1.0")
+    assert f"bind() to 127.0.0.1:{port} failed" in caught.value.cause
+    shop.learn("a", "1.0")
+
+
+def test_a_configuration_that_nginx_says_it_takes_but_does_not_is_found(live: Shop) -> None:
+    """`nginx -t` and the reload exit 0 where another process holds a port of the new configuration."""
+    before, changed = (
+        live.files(),
+        TEMPLATE.replace("listen {{ listen }};", "listen {{ listen }}; listen 127.0.0.1:{};"),
     )
-    assert 'unknown directive "lissen"' in caught.value.cause
-    assert caught.value.next_step == "mend release.d/nginx.conf.j2, then fab nginx.setup"
+    with real.Web({}) as other, pytest.raises(CommandFailed) as caught:
+        live.learn("b", "2.0", template=changed.replace("{};", f"{other.port};"))
+    assert caught.value.what == "local: nginx did not take the new configuration"
+    assert f"bind() to 127.0.0.1:{other.port} failed" in caught.value.cause
+    assert (live.files(), live.version()) == (before, "1.0")
+    live.switch("b")
+    assert live.version() == "2.0"
 
 
-def test_nginx_can_be_tested_stopped_started_and_reloaded(shop: Shop) -> None:
-    shop.set_up()
-    for action in ("test", "stop", "stop", "start", "start"):
-        nginx.control(shop.remote, action)
+def test_another_site_with_the_same_name_is_found_before_it_loses_its_visitors(
+    live: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = live.folder / "nginx.conf"
+    theirs = f"server {{ listen {live.stage.listen}; server_name shop.example; return 200 theirs; }}"
+    main.write_text(main.read_text().replace("http {", f"http {{ {theirs}"))
+    live.stage = live.stage.model_copy(update={"server_name": "shop.example"})
+    live.remote.stage = live.stage
+    own = nginx.own
+
+    def with_theirs(stage: Stage) -> str:
+        return own(stage).replace("http {", f"http {{ {theirs}")
+
+    monkeypatch.setattr(nginx, "own", with_theirs)
+    with pytest.raises(CommandFailed) as caught:
+        live.learn("b", "2.0")
+    assert "another site of this nginx has the server name shop.example on the same port already" in caught.value.cause
+    assert live.version() == "1.0"
+
+
+def test_a_folder_that_the_workers_cannot_read_is_found_when_the_site_is_set_up(shop: Shop) -> None:
+    if os.geteuid():
+        pytest.skip("the workers of another user are those of the tests")
+    with tempfile.TemporaryDirectory() as folder:
+        stage = shop.stage.model_copy(update={"prefix": f"{folder}/run", "app": (Host(address="h1"),)})
+        shop.stage = shop.remote.stage = stage  # no stage of a developer's machine
+        with pytest.raises(CommandFailed) as caught:
+            shop.learn("a", "1.0", f"127.0.0.1:{stage.ports('a')[0]}")
+        assert "can its workers read" in caught.value.cause
+        Path(folder).chmod(0o755)
+        shop.learn("a", "1.0", f"127.0.0.1:{stage.ports('a')[0]}")
+        real.end_nginx(stage)
+
+
+CUT_OFF = """#!/bin/sh
+for pid in $(ps -o ppid= $PPID) $PPID; do
+    case $(ps -o comm= $pid) in *sh) kill -{signal} $pid ;; esac
+done
+exec {nginx} "$@"
+"""
+
+
+@pytest.mark.parametrize("cut", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_trial_that_is_cut_off_is_undone_at_once_or_by_the_next_one(
+    live: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nginx_program: str, cut: int
+) -> None:
+    before, changed = live.files(), TEMPLATE + "# changed\n"
+    program = tmp_path / "nginx"
+    program.write_text(CUT_OFF.format(signal=int(cut), nginx=nginx_program))
+    program.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(CommandFailed):
+            live.learn("b", "2.0", template=changed)
+    assert (live.files() == before) == (cut != signal.SIGKILL)
+    assert live.version() == "1.0"
+    nginx.ready(live.remote, question(live.stage, live.known["b"].servers, "2.0"))
+    assert live.files() == before
+    live.learn("b", "2.0", template=changed)
+    assert live.seen().works
+
+
+def test_an_nginx_that_is_off_is_started_with_what_visitors_got_before(live: Shop) -> None:
+    real.end_nginx(live.stage)
+    seen = live.seen()
+    assert (seen.slot, seen.works) == ("a", False)
+    live.learn("b", "2.0")
+    assert (live.version(), live.seen().works) == ("1.0", True)
+
+
+def test_a_stage_that_was_switched_by_reloads_is_taken_over_with_what_visitors_got(live: Shop) -> None:
+    """The link is missing; the slot that its old file means is adopted before nginx is reloaded."""
+    (live.folder / "live").unlink()
+    (live.folder / "upstream.conf").write_text("# a 1.0\nupstream my_shop {\n    server 127.0.0.1:8800;\n}\n")
+    live.learn("b", "2.0", template=TEMPLATE + "# changed\n", adopt="a")
+    assert (live.version(), live.seen().slot) == ("1.0", "a")
+    assert not (live.folder / "upstream.conf").exists()
+
+
+# --- open requests
+
+
+def in_flight(shop: Shop) -> tuple[threading.Thread, list[requests.Response]]:
+    """A request that the app has begun to answer."""
+    answers: list[requests.Response] = []
+    visitor = threading.Thread(target=lambda: answers.append(requests.get(f"{shop.url}/slow")))
+    visitor.start()
+    shop.old.asked.wait()
+    return visitor, answers
+
+
+def hasty(shop: Shop) -> Remote:
+    shop.remote.stage = shop.stage.model_copy(update={"drain_timeout": 0})
+    return shop.remote
+
+
+def test_a_request_that_was_in_flight_at_a_switch_is_counted_and_goes_on_with_the_old_slot(live: Shop) -> None:
+    visitor, answers = in_flight(live)
+    live.switch("b")
+    assert live.version() == "2.0"
+    assert nginx.open_requests(hasty(live), "a") == 1
+    live.old.go.set()
+    visitor.join()
+    live.remote.stage = live.stage
+    assert nginx.open_requests(live.remote, "a") == 0
+    assert [answer.text for answer in answers] == ["slow"]
+
+
+def test_a_connection_that_is_upgraded_is_counted_as_long_as_it_is_open(live: Shop) -> None:
+    echo = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = echo.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+            while data := connection.recv(100):
+                connection.sendall(data.upper())
+
+    threading.Thread(target=serve, daemon=True).start()
+    conf = nginx.configuration(
+        TEMPLATE, live.stage, live.known | {"b": live.slot("b", "2.0", f"127.0.0.1:{echo.getsockname()[1]}")}
+    )
+    nginx.configure(live.remote, conf, live.known)
+    live.switch("b")
+    with socket.create_connection(("127.0.0.1", live.stage.listen_port)) as visitor:
+        visitor.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        assert visitor.recv(65536).startswith(b"HTTP/1.1 101")
+        live.switch("a")
+        for word in (b"one", b"two"):
+            visitor.sendall(word)
+            assert visitor.recv(100) == word.upper(), "it goes on over the switch"
+        assert nginx.open_requests(hasty(live), "b") == 1
+    live.remote.stage = live.stage
+    assert nginx.open_requests(live.remote, "b") == 0
+
+
+def test_a_slot_is_forgotten_once_no_request_is_open_to_it(live: Shop) -> None:
+    assert nginx.retire(live.remote, "b") == 0
+    assert set(live.seen().slots) == {"a"}
+    with pytest.raises(CommandFailed, match="was not made ready"):
+        live.switch("b")
+    assert nginx.retire(live.remote, "c") == 0, "there is nothing to forget"
+
+
+def test_the_slot_that_visitors_get_is_never_forgotten(live: Shop) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        nginx.retire(live.remote, "a")
+    assert caught.value.what == "local: visitors are served from that slot"
+    assert set(live.seen().slots) == {"a", "b"}
+
+
+# --- maintenance, canary, watching
+
+
+def test_maintenance_is_on_and_off_at_once_and_the_proxy_can_still_be_asked(live: Shop) -> None:
+    workers = live.workers()
+    nginx.maintenance(live.remote, "Back at <noon>.")
+    answer = requests.get(f"{live.url}/anything")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert "Back at &lt;noon&gt;." in answer.text
+    assert (live.serves(), "noon" in live.seen().maintenance) == ("a 1.0 1 my-shop test", True)
+    nginx.maintenance(live.remote, "")
+    assert (live.version(), live.seen().maintenance, live.workers()) == ("1.0", "", workers)
+
+
+def test_strangers_are_told_nothing_of_what_is_served(live: Shop) -> None:
+    """The public address is another one than the loopback's; here nginx is asked by this machine's own."""
+    real.end_nginx(live.stage)
+    live.stage = live.stage.model_copy(update={"listen": str(live.stage.listen_port)})
+    live.remote.stage = live.stage
+    live.learn("b", "2.0")
+    address = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()
+    if not address:
+        pytest.skip("this machine has no address but the loopback's")
+    for path in ("/-/release", "/-/config", "/-/ready"):
+        assert requests.get(f"http://{address[0]}:{live.stage.listen_port}{path}").status_code == 403
+    assert requests.get(f"http://{address[0]}:{live.stage.listen_port}/healthz").status_code == 200
+
+
+@pytest.fixture
+def canaries(shop: Shop) -> Callable[[], dict[str, int]]:
+    """A stage with a canary of one host in two; gives how many of many visitors get each version."""
+    hosts = (Host(address="local"), Host(address="localhost"))
+    shop.stage = shop.stage.model_copy(update={"canary": 1, "app": hosts})
+    shop.remote.stage = shop.stage
+    both = ("local", "localhost")
+    shop.known = {"a": replace(shop.slot("a", "1.0"), hosts=both), "b": replace(shop.slot("b", "2.0"), hosts=both)}
+    nginx.configure(shop.remote, nginx.configuration(TEMPLATE, shop.stage, shop.known), shop.known)
+    shop.switch("a")
+
+    def got() -> dict[str, int]:
+        versions = [shop.version() for _ in range(60)]
+        return {version: versions.count(version) for version in set(versions)}
+
+    return got
+
+
+def test_a_share_of_visitors_gets_the_canary_until_it_ends_or_all_get_it(
+    shop: Shop, canaries: Callable[[], dict[str, int]]
+) -> None:
+    assert canaries() == {"1.0": 60}
+    workers = shop.workers()
+    nginx.canary(shop.remote, "b")
+    shared = canaries()
+    assert set(shared) == {"1.0", "2.0"}
+    assert 10 < shared["2.0"] < 50
+    assert shop.seen().canary == "b"
+    nginx.canary(shop.remote, "")
+    assert canaries() == {"1.0": 60}
+    nginx.canary(shop.remote, "b")
+    shop.switch("b")
+    assert canaries() == {"2.0": 60}
+    shop.switch("a")
+    assert canaries() == {"1.0": 60}, "the canary has ended with the switch"
+    assert shop.workers() == workers
+
+
+def test_what_visitors_get_is_counted_by_slot_while_somebody_watches(
+    shop: Shop, canaries: Callable[[], dict[str, int]]
+) -> None:
+    assert nginx.watch(shop.remote, "start") == {}
+    nginx.canary(shop.remote, "b")
+    shared = canaries()
+    shop.new.pages["/broken"] = (500, "no")
+    broken = [requests.get(f"{shop.url}/broken").status_code for _ in range(40)].count(500)
+    seen = nginx.watch(shop.remote, "read")
+    assert set(seen) == {"my_shop_a", "my_shop_canary_b"}
+    assert sum(one.requests for one in seen.values()) == 100
+    assert (seen["my_shop_a"].errors, seen["my_shop_canary_b"].errors) == (0, broken)
+    assert seen["my_shop_canary_b"].requests == shared["2.0"] + broken
+    assert 0 <= seen["my_shop_a"].slow < 1
+    nginx.watch(shop.remote, "stop")
+    canaries()
+    assert nginx.watch(shop.remote, "read") == seen
+
+
+def test_nginx_can_be_tested_stopped_started_and_reloaded(live: Shop) -> None:
+    for action in ("test", "stop", "stop", "start", "start", "reload"):
+        nginx.control(live.remote, action)
         if action == "stop":
             with pytest.raises(requests.ConnectionError):
-                shop.serves()
+                live.version()
         else:
-            assert shop.serves() == "-"
+            assert live.version() == "1.0"
+
+
+def test_nginx_says_itself_what_it_does_not_accept(live: Shop) -> None:
+    (live.folder / "nginx.conf").write_text("garbage;")
+    for action in ("test", "reload"):
+        with pytest.raises(CommandFailed, match=r"nginx") as caught:
+            nginx.control(live.remote, action)
+        assert 'unknown directive "garbage"' in caught.value.cause
+    assert live.version() == "1.0"

@@ -9,8 +9,8 @@ import pytest
 
 import real
 from releaselib.actions.phases import ACTS
-from releaselib.config.tables import Stage
-from releaselib.decide.plan import AGAIN, PHASES, WORDS, Aim, Plan, make
+from releaselib.config.stage import Stage
+from releaselib.decide.plan import AGAIN, PHASES, SWITCH, WORDS, Aim, Plan, make
 
 ROOT = Path("/shop")
 A1, B2 = real.release("1.0", 1), real.release("2.0", 2)
@@ -38,6 +38,10 @@ STEPS: dict[str, tuple[tuple[str, ...], dict[str, Any], str, tuple[str, ...]]] =
         ("health", "switch", "prove", "stop"),
     ),
     "deploy without a warm slot": (PHASES["deploy"], {"keep_warm": False}, "a", ("stage",)),
+    "release with a canary": (PHASES["release"], {"canary": 1}, "a", (*RELEASE[:3], "canary", *RELEASE[3:])),
+    "release that goes back by itself": (PHASES["release"], {"auto_rollback": True}, "a", (*RELEASE, "watch")),
+    "the first release that could go back": (PHASES["release"], {"auto_rollback": True}, "", RELEASE),
+    "rollback to what is warm": (SWITCH, {}, "a", ("switch", "prove")),
     "release of workers": (PHASES["release"], {"proxy": []}, "a", ("build", "publish", "stage", "switch")),
     "rollback of workers": (PHASES["rollback"], {"proxy": []}, "a", ("health", "switch")),
 }
@@ -63,8 +67,8 @@ def test_a_plan_says_what_is_done_where() -> None:
         ("build", (), "build 2.0 from 0123456789ab in a clean clone"),
         ("publish", (), "upload to http://index/, read back, tag"),
         ("stage", ("app1", "app2"), "install 2.0 in slot b, start it, wait until every process is healthy"),
-        ("switch", ("proxy1",), "point nginx from slot a to slot b, ask it which release it serves"),
-        ("prove", ("proxy1",), "sample every proxy, wait for old workers"),
+        ("switch", ("proxy1",), "point every proxy from slot a to slot b, ask nginx which release it serves"),
+        ("prove", ("proxy1",), "sample every proxy, as visitors do"),
         ("stop", ("app1", "app2"), "stop the processes of slot a"),
     ]
     assert (plan.stage, plan.slot, plan.live, plan.live_version) == ("test", "b", "a", "1.0")
@@ -72,10 +76,7 @@ def test_a_plan_says_what_is_done_where() -> None:
 
 def test_of_workers_the_switch_is_on_the_app_hosts_and_says_so() -> None:
     switch = planned(stage(proxy=[]), PHASES["switch"]).phases[-1]
-    assert (switch.hosts, switch.what) == (
-        ("app1", "app2"),
-        "stop the processes of slot a, which slot b replaces",
-    )
+    assert (switch.hosts, switch.what) == (("app1", "app2"), "stop the processes of slot a, which slot b replaces")
 
 
 def test_a_plan_can_be_for_some_hosts_only() -> None:

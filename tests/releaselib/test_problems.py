@@ -39,28 +39,24 @@ def test_a_port_that_somebody_else_holds_is_told_with_who(ports: list[Listener],
     assert of_app(AppSeen("3.11.2", "x86_64", {}, tuple(ports))) == words
 
 
-NEW = ProxySeen("", "", False, program="/usr/sbin/nginx", answers=False)
-NOT_SERVED = (
-    "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
-    "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
-)
-SERVING = {"slot": "a", "version": "1.0", "site": True, "answers": True}
+NEW = ProxySeen(program="/usr/sbin/nginx", linked=False, listeners={8080: "", 8892: ""})
+ANOTHER = "port 8892 answers for stage live of other-shop: give one of them another port_base"
 PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing on a new host": ({}, []),
-    "nothing when it serves": ({"listener": "nginx: master", **SERVING}, []),
-    "nothing when it serves as another user": ({"listener": "somebody", "site": True, "answers": True}, []),
+    "nothing when nginx listens": ({"listeners": {8080: "nginx: master", 8892: "nginx: master"}}, []),
+    "nothing when it serves": ({"answer": "a 1.0 7 my-shop test"}, []),
     "no nginx": ({"program": ""}, ["nginx is not installed: apt-get install nginx-light"]),
-    "another server": ({"listener": "apache2 -k start"}, ["port 8080 is in use by apache2 -k start"]),
+    "another server": ({"listeners": {8080: "apache2 -k start"}}, ["port 8080 is in use by apache2 -k start"]),
+    "another server where nginx is to be asked": ({"listeners": {8892: "nc -l"}}, ["port 8892 is in use by nc -l"]),
     "another server that only has the name": (
-        {"listener": "python /home/nginx/shop.py", "site": True},
+        {"listeners": {8080: "python /home/nginx/shop.py"}},
         ["port 8080 is in use by python /home/nginx/shop.py"],
     ),
-    "another server with such a name": ({"listener": "nginxd"}, ["port 8080 is in use by nginxd"]),
-    "a site that is not served": ({"listener": "nginx: master", "site": True}, [NOT_SERVED]),
-    "a site of another kind": ({"listener": "nginx: master"}, []),
+    "another server with such a name": ({"listeners": {8080: "nginxd"}}, ["port 8080 is in use by nginxd"]),
+    "another project that has the same ports": ({"answer": "a 1.0 7 other-shop live"}, [ANOTHER]),
     "all at once": (
-        {"program": "", "listener": "apache2"},
-        ["nginx is not installed: apt-get install nginx-light", "port 8080 is in use by apache2"],
+        {"program": "", "listeners": {8080: "apache2"}, "answer": "a 1.0 7 other-shop live"},
+        ["nginx is not installed: apt-get install nginx-light", "port 8080 is in use by apache2", ANOTHER],
     ),
 }
 
@@ -71,11 +67,9 @@ def test_what_stands_against_a_switch_is_told(seen: dict[str, Any], words: list[
 
 
 @pytest.mark.parametrize(("sudo", "number"), [(True, 0), (False, 1)])
-def test_a_listener_that_hides_is_the_nginx_of_the_system_only_for_a_user_with_sudo(
-    sudo: bool, number: int
-) -> None:
+def test_a_listener_that_hides_is_the_nginx_of_the_system_only_for_a_user_with_sudo(sudo: bool, number: int) -> None:
     stage = real.stage(Path("/shop"), listen="8080").model_copy(update={"sudo": sudo})
-    assert len(of_proxy(replace(NEW, listener=UNSEEN), stage)) == number
+    assert len(of_proxy(replace(NEW, listeners={8080: UNSEEN}), stage)) == number
 
 
 def test_problems_are_told_host_by_host() -> None:
@@ -112,15 +106,33 @@ def test_a_proxy_that_is_lost_stands_against_everything() -> None:
     stage = real.stage(Path("/shop"), app=["h1"], proxy=["p1", "p2"])
     require_proxies(View({}, {}, {stage.app[0]: Lost("h1: no route")}), stage)
     with pytest.raises(Refused) as caught:
-        require_proxies(
-            View({}, {}, {stage.app[0]: Lost("h1: x"), stage.proxy[1]: Lost("p2: no route")}), stage
-        )
+        require_proxies(View({}, {}, {stage.app[0]: Lost("h1: x"), stage.proxy[1]: Lost("p2: no route")}), stage)
     assert caught.value.what.startswith("a proxy cannot be reached, and a switch is all proxies or none")
     assert caught.value.cause == "p2: no route"
     assert caught.value.next_step == "fab status; mend the proxy or take it out of release.toml"
 
 
 H1, H2 = Host(address="h1"), Host(address="h2")
+SHARES = {
+    "a number": (2, 120, 2),
+    "a percentage": ("10%", 120, 12),
+    "one that is rounded down": ("10%", 19, 1),
+    "of few": ("10%", 5, 0),
+    "never all": (5, 3, 2),
+    "not even by percent": ("100%", 3, 2),
+}
+
+
+@pytest.mark.parametrize(("said", "hosts", "allowed"), SHARES.values(), ids=SHARES)
+def test_a_budget_is_a_number_or_a_share_but_never_all(said: int | str, hosts: int, allowed: int) -> None:
+    assert Budget(said, hosts).allowed == allowed
+
+
+def test_a_release_that_works_on_no_host_is_never_within_the_budget() -> None:
+    with pytest.raises(HostsFailed):
+        Budget(2, 2).require({H1: "h1: no route", H2: "h2: no route"})
+
+
 WITHIN: dict[str, tuple[int, dict[Host, object], list[str]]] = {
     "none failed": (0, {}, []),
     "as many as may": (1, {H1: "h1: no route"}, ["left out of the switch: h1: no route"]),

@@ -58,9 +58,7 @@ def test_a_command_gives_its_output() -> None:
     assert run(("sh", "-c", "echo out; echo err >&2")) == Output(0, "out\n", "err\n")
 
 
-def test_a_command_runs_where_and_with_what_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_runs_where_and_with_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "kept")
     done = run(("sh", "-c", 'pwd; echo "$KEPT $ADDED"'), cwd=tmp_path, env={"ADDED": "added"})
     assert done.stdout.splitlines() == [str(tmp_path), "kept added"]

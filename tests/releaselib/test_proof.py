@@ -19,7 +19,7 @@ OLD, NEW = real.healthy("1.0"), real.healthy("2.0")
 
 def remote(folder: Path, web: real.Web, **keys: Any) -> Remote:
     """A proxy whose site is that server."""
-    table = {"listen": str(web.port), "server_name": "shop.example", **keys}
+    table = {"port_base": web.port - 92, "server_name": "shop.example", **keys}
     fleet = Fleet(real.stage(folder, **table))
     return fleet.remote(fleet.stage.proxy[0])
 
@@ -32,10 +32,7 @@ DOUBTS: dict[str, tuple[Samples, list[str]]] = {
         ["1 answers from 1.0 after the switch"],
     ),
     "nothing after the switch": (Samples({"1.0": 4}, {}, ()), ["no answer after the switch"]),
-    "a failure": (
-        Samples({}, {"2.0": 20}, ("HTTP Error 502 after 0.01 s",)),
-        ["failed: HTTP Error 502 after 0.01 s"],
-    ),
+    "a failure": (Samples({}, {"2.0": 20}, ("HTTP Error 502 after 0.01 s",)), ["failed: HTTP Error 502 after 0.01 s"]),
     "many failures, each once and five at most": (
         Samples({}, {"2.0": 20}, tuple(f"error {n % 7}" for n in range(40))),
         [f"failed: error {n}" for n in range(5)],

@@ -100,9 +100,7 @@ class Halving:
 
             def answer(self, body: bytes) -> None:
                 self.send_response(200)
-                self.send_header(
-                    "Content-Type", "application/zip" if self.path.endswith(".whl") else "text/html"
-                )
+                self.send_header("Content-Type", "application/zip" if self.path.endswith(".whl") else "text/html")
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -145,10 +143,7 @@ def test_it_is_the_bytes_that_count_and_not_what_the_index_says_of_them(tmp_path
         compare(file, "shop.whl", hashlib.sha256(b"half").hexdigest())
 
 
-BACK = {
-    "not listed": (None, "as nothing, sent was aa"),
-    "listed and gone": ("/gone.whl", r"as no answer \(404"),
-}
+BACK = {"not listed": (None, "as nothing, sent was aa"), "listed and gone": ("/gone.whl", r"as no answer \(404")}
 
 
 @pytest.mark.parametrize(("path", "words"), BACK.values(), ids=BACK)

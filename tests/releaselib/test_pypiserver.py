@@ -61,9 +61,7 @@ def test_its_secrets_are_for_their_owner_only(shelf: OwnIndex) -> None:
     assert (folder / "password").read_text() not in (folder / "htpasswd").read_text()
 
 
-def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(
-    shelf: OwnIndex,
-) -> None:
+def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(shelf: OwnIndex) -> None:
     server = served(shelf)
     password = (server.folder / "password").read_text()
     assert ensure(server, "releaser") is False

@@ -37,9 +37,7 @@ def test_a_wheel_that_is_not_published_yet_can_be_resolved(shelf: OwnIndex, tmp_
 
 
 @pytest.mark.parametrize("target", [Target("3.9", "x86_64"), Target("3.12", "aarch64")])
-def test_it_is_resolved_for_the_hosts_and_not_for_this_machine(
-    shelf: OwnIndex, tmp_path: Path, target: Target
-) -> None:
+def test_it_is_resolved_for_the_hosts_and_not_for_this_machine(shelf: OwnIndex, tmp_path: Path, target: Target) -> None:
     marked = [
         f"shelf-lib==1.0; python_version == '{target.python}' and platform_machine == '{target.machine}'",
         f"shelf-lib==1.1; python_version != '{target.python}' or platform_machine != '{target.machine}'",
@@ -118,9 +116,7 @@ def test_what_the_index_lacks_is_named_with_the_command_that_mends_it(
     assert caught.value.next_step == f"fab index.sync{sync}"
 
 
-def test_what_has_only_an_sdist_is_refused_because_hosts_have_no_compiler(
-    shelf: OwnIndex, tmp_path: Path
-) -> None:
+def test_what_has_only_an_sdist_is_refused_because_hosts_have_no_compiler(shelf: OwnIndex, tmp_path: Path) -> None:
     (tmp_path / "resolved_shop-2.0.tar.gz").write_bytes(b"")
     with pytest.raises(Refused, match="resolved-shop"):
         resolve(["resolved-shop"], shelf, HERE, links=tmp_path)

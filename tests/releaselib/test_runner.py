@@ -18,7 +18,7 @@ from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Phase, Plan
 from releaselib.errors import Refused
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.lock import Journal, hold, read_journal
+from releaselib.hosts.lock import Lock, hold, read_journal
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return happened
 
 
-def run_of(fleet: Fleet, journal: Journal, *phases: str) -> Run:
+def run_of(fleet: Fleet, lock: Lock, *phases: str) -> Run:
     stage = fleet.stage
     at = Session(config.Project(root=Path("/shop"), name=real.PROJECT), stage, fleet)
     release = real.release("2.0", 2)
     steps = tuple(Phase(name, (), "") for name in phases)
     plan = Plan("release", stage.name, release, "b", "a", "1.0", stage.app, stage.proxy, steps)
-    return Run(at, plan, real.seen({"a": None}), journal, Path("/tmp"))
+    return Run(at, plan, real.seen({"a": None}), lock, Path("/tmp"))
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -108,5 +108,5 @@ def test_a_report_tells_what_was_done(here: Fleet, told: list[str]) -> None:
         run.hosts = list(here.stage.app)
         report = runner.do(run)
     assert (report.action, report.version, report.slot, report.before) == ("release", "2.0", "b", "a 1.0")
-    assert (report.hosts, report.url) == (["local"], here.stage.loopback)
+    assert (report.hosts, report.url) == (["local"], here.stage.address)
     assert isinstance(report, Report)

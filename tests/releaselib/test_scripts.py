@@ -10,7 +10,7 @@ import pytest
 from test_process import HOSTILE
 
 import real
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import TIMED_OUT
 from releaselib.hosts.fleet import Fleet
@@ -60,9 +60,7 @@ def test_a_script_that_fails_is_told_with_host_reason_and_last_lines(tmp_path: P
     with pytest.raises(CommandFailed) as caught:
         call(fleet.remote(fleet.stage.app[0]), "facts.sh", next_step="apt-get install it")
     assert str(caught.value) == (
-        "local: there is no such Python on this host\n"
-        "    no Python 9.9 on this host\n"
-        "next: apt-get install it"
+        "local: there is no such Python on this host\n    no Python 9.9 on this host\nnext: apt-get install it"
     )
 
 
@@ -72,5 +70,5 @@ def test_a_script_that_fails_for_no_known_reason_tells_its_name_and_code(tmp_pat
         call(fleet.remote(fleet.stage.app[0]), "slot_act.sh", action="stop", chosen="../../..")
     assert caught.value.what == "local: the slot is empty"
     with pytest.raises(CommandFailed) as caught:
-        call(fleet.remote(fleet.stage.app[0]), "nginx_drain.sh", limit="x")
-    assert caught.value.what == "local: nginx_drain.sh failed (exit code 2)"
+        call(fleet.remote(fleet.stage.app[0]), "nginx_control.sh", action="test", nginx_of="own", prefix="/nowhere")
+    assert caught.value.what == "local: nginx_control.sh failed (exit code 1)"

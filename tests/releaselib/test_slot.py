@@ -16,7 +16,8 @@ import pytest
 import requests
 
 import real
-from releaselib.config.tables import Index, OwnIndex, Stage
+from releaselib.config.stage import Stage
+from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, uv_wheel
 from releaselib.decide.problems import problems
 from releaselib.decide.view import SlotSeen
@@ -62,10 +63,9 @@ def stage(folder: Path, index: Index, **keys: Any) -> Stage:
 # --- what is sent to a host
 
 
-ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
-    "every process on its own host": (
+ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "every process on its own host, for as long as may be": (
         {"processes": 2},
-        {},
         {
             "targets": ["127.0.0.1:8810", "127.0.0.1:8811"],
             "version": "2.0",
@@ -73,36 +73,43 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
             "wake": "/shop/run/slots/b/run/supervisor.sock",
         },
     ),
-    "every process on every host": (
-        {"processes": 2},
-        {"hosts": ("h1", "[fd00::7]")},
-        {"targets": ["h1:8810", "h1:8811", "[fd00::7]:8810", "[fd00::7]:8811"]},
-    ),
-    "a page of its own": ({"health": "/up", "health_timeout": 7}, {}, {"path": "/up", "timeout": 7}),
-    "at once": ({}, {"timeout": 0}, {"timeout": 0, "dead": [], "wake": ""}),
-    "an app that does not tell its version": ({"health_version": False}, {}, {"version": ""}),
+    "a page of its own": ({"health": "/up", "health_timeout": 7}, {"path": "/up", "timeout": 7}),
+    "an app that does not tell its version": ({"health_version": False}, {"version": ""}),
 }
 
 
-@pytest.mark.parametrize(("keys", "options", "asked"), ASKED.values(), ids=ASKED)
-def test_every_process_is_asked_for_the_version(
-    keys: dict[str, Any], options: dict[str, Any], asked: dict[str, Any]
-) -> None:
-    stage = real.stage(Path("/shop"), **keys)
-    found = question(stage, "b", "2.0", **options) if options else at_start(stage, "b", "2.0")
+@pytest.mark.parametrize(("keys", "asked"), ASKED.values(), ids=ASKED)
+def test_every_process_is_asked_for_the_version(keys: dict[str, Any], asked: dict[str, Any]) -> None:
+    found = at_start(real.stage(Path("/shop"), **keys), "b", "2.0")
     assert {key: found[key] for key in asked} == asked
+
+
+def test_a_proxy_asks_the_processes_that_it_is_to_serve_from_once() -> None:
+    found = question(real.stage(Path("/shop")), ["h1:8810", "[fd00::7]:8810"], "2.0")
+    assert found["targets"] == ["h1:8810", "[fd00::7]:8810"]
+    assert (found["timeout"], found["allowed"], found["dead"], found["wake"]) == (0, 0, [], "")
+
+
+DIFFERENT = {
+    "another wheel": ("requirements.txt", True),
+    "another configuration": ("supervisord.conf", True),
+    "other tools": ("tools.txt", True),
+    "another question": ("health.json", True),
+    "another time of the same release": ("release.json", False),
+    "another way to start after a restart": ("boot.sh", False),
+}
+
+
+@pytest.mark.parametrize(("name", "differs"), DIFFERENT.values(), ids=DIFFERENT)
+def test_a_slot_is_another_one_when_anything_in_it_is(name: str, differs: bool) -> None:
+    content = slot.files(real.release("2.0"), "conf", ("pins", "tools"), {}) | {"boot.sh": "x"}
+    assert (slot.digest(content) != slot.digest(content | {name: "other"})) is differs
 
 
 def test_the_files_of_a_slot_are_told_by_name() -> None:
     asked = at_start(real.stage(Path("/a b")), "a", "2.0")
     found = slot.files(real.release("2.0"), "conf", ("pins", "tools"), asked)
-    assert sorted(found) == [
-        "health.json",
-        "release.json",
-        "requirements.txt",
-        "supervisord.conf",
-        "tools.txt",
-    ]
+    assert sorted(found) == ["health.json", "release.json", "requirements.txt", "supervisord.conf", "tools.txt"]
     assert json.loads(found["release.json"])["version"] == "2.0"
     assert "'/a b/run/slots/a/supervisord.conf' status" in json.loads(found["health.json"])["dead"][2]
 
@@ -200,7 +207,7 @@ def test_a_staged_release_runs_and_holds_exactly_what_was_resolved(staged: Shop,
 def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> None:
     here = folder(where, "a")
     modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in here.iterdir() if path.is_file()}
-    assert modes.pop("healthy") == "0o644"
+    assert (modes.pop("healthy"), modes.pop("runs")) == ("0o644", "0o644")
     assert set(modes.values()) == {"0o600"}
     assert oct(stat.S_IMODE((here / "run").stat().st_mode)) == "0o700"
     assert oct(stat.S_IMODE((here / "run/supervisor.sock").stat().st_mode)) == "0o700"
@@ -232,9 +239,7 @@ def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str =
     with pytest.raises(CommandFailed) as caught:
         slot.stage_release(Fleet(where).remote(where.app[0]), letter, content, uv(where.index))
     assert caught.value.exit_code == 5
-    assert caught.value.next_step == (
-        f"fab host.logs --hosts local --slot {letter} shows more; then release again"
-    )
+    assert caught.value.next_step == f"fab host.logs --stage test --hosts local --slot {letter}"
     assert not (folder(where, letter) / "healthy").exists()
     real.end_slots(where, letter)
     return caught.value
@@ -268,9 +273,7 @@ def test_a_configuration_that_supervisord_refuses_is_told_in_its_words(
     assert "invalid literal for int() with base 10: 'soon'" in error.cause
 
 
-def test_an_app_that_answers_another_version_is_told_with_what_it_answered(
-    where: Stage, remote: Remote
-) -> None:
+def test_an_app_that_answers_another_version_is_told_with_what_it_answered(where: Stage, remote: Remote) -> None:
     quick = where.model_copy(update={"health_timeout": 1})
     error = failure(quick, remote, Shop(quick, "2.0", answers="1.9").content("b"))
     assert error.what == "local: not every process became healthy"
@@ -311,9 +314,9 @@ def test_health_that_is_not_the_wanted_is_told(staged: Shop, where: Stage, remot
     check(remote, "a", "1.0")
     with pytest.raises(CommandFailed) as caught:
         check(remote, "a", "9.9")
-    assert caught.value.what == "local: not every process became healthy"
+    assert caught.value.what == "local: slot a is not healthy"
     assert "answered version 1.0, not 9.9" in caught.value.cause
-    assert caught.value.next_step == "fab supervisor.status"
+    assert caught.value.next_step == "fab supervisor.status --stage test --slot a"
 
 
 def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remote: Remote) -> None:
@@ -379,3 +382,42 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     slot.stage_release(of_other, "b", content, uv(where.index))
     assert {path.parent for path in Path(where.prefix).glob("tools/*/ready")} > tools
     real.end_slots(where, "b")
+
+
+def test_a_slot_that_holds_exactly_this_and_is_healthy_is_left_as_it_is(
+    staged: Shop, where: Stage, remote: Remote
+) -> None:
+    content, pid = staged.content("a"), (folder(where, "a") / "run/supervisord.pid").read_text()
+    later = json.dumps(json.loads(content["release.json"]) | {"staged": 99})
+    assert slot.stage_release(remote, "a", content | {"release.json": later}, uv(where.index)) == "kept"
+    assert (folder(where, "a") / "run/supervisord.pid").read_text() == pid
+    assert json.loads((folder(where, "a") / "release.json").read_text())["staged"] == 99
+    (folder(where, "a") / "healthy").write_text("half")
+    assert slot.stage_release(remote, "a", content, uv(where.index)) == "built"
+    assert not list(Path(where.prefix).glob("slots/*.new"))
+
+
+def test_a_slot_can_be_made_complete_without_being_started(staged: Shop, where: Stage, remote: Remote) -> None:
+    """For workers that may not run beside the old ones."""
+    shop = Shop(where, "1.1")
+    assert slot.stage_release(remote, "b", shop.content("b"), uv(where.index), start=False) == "built"
+    (app,) = look(Fleet(where), where.app).app.values()
+    assert (app.slots["b"].running, app.slots["b"].healthy) == (False, True)
+    slot.act(remote, "start", "b")
+    check(remote, "b", "1.1", 20)
+    real.end_slots(where, "b")
+
+
+def test_a_host_refuses_whoever_comes_with_a_lower_fence(where: Stage) -> None:
+    remote = Fleet(where).remote(where.app[0])
+    fence = Path(where.paths.fence_file)
+    before = fence.read_text() if fence.exists() else "0"
+    remote.fence = int(before) + 7
+    slot.act(remote, "remove", "b")
+    assert fence.read_text() == f"{remote.fence}\n"
+    remote.fence -= 1
+    with pytest.raises(CommandFailed) as caught:
+        slot.act(remote, "remove", "b")
+    assert caught.value.what == "local: somebody else is at work on the stage now; nothing was changed here"
+    assert "the lock of the stage was taken by somebody else meanwhile" in caught.value.cause
+    fence.write_text(before)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import real
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
 from releaselib.decide.slots import idle_slot, rollback_slot
 from releaselib.errors import ConfigError, Refused
@@ -34,9 +34,7 @@ IDLE = {
 
 
 @pytest.mark.parametrize(("slots", "live", "asked", "idle"), IDLE.values(), ids=IDLE)
-def test_a_release_is_staged_in_the_slot_after_the_live_one(
-    slots: str, live: str, asked: str, idle: str
-) -> None:
+def test_a_release_is_staged_in_the_slot_after_the_live_one(slots: str, live: str, asked: str, idle: str) -> None:
     assert idle_slot(stage(slots), live, asked) == idle
 
 

@@ -50,13 +50,7 @@ def test_a_folder_of_the_repository_will_do(repository: real.Repository) -> None
     assert find(repository.folder / "library").commit == head
 
 
-REFS = {
-    "a branch": "other",
-    "a tag": "1.0",
-    "a tag with words": "v1",
-    "the start of a commit": "",
-    "@": "@~1",
-}
+REFS = {"a branch": "other", "a tag": "1.0", "a tag with words": "v1", "the start of a commit": "", "@": "@~1"}
 
 
 @pytest.mark.parametrize("ref", REFS.values(), ids=REFS)
@@ -109,9 +103,7 @@ def test_what_git_ignores_is_no_change(repository: real.Repository) -> None:
 def test_a_detached_head_is_refused_and_released_by_its_name(repository: real.Repository) -> None:
     head = repository.git("rev-parse", "HEAD")
     repository.git("checkout", "-q", "--detach")
-    assert against(repository.folder) == [
-        "HEAD is detached, so it is not clear which branch is meant: git switch main"
-    ]
+    assert against(repository.folder) == ["HEAD is detached, so it is not clear which branch is meant: git switch main"]
     assert find(repository.folder, "HEAD").commit == head
 
 
@@ -125,8 +117,7 @@ def test_a_shallow_clone_is_refused(repository: real.Repository, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "ref",
-    ["nowhere", "HEAD~9", "HEAD:README.md", "HEAD^{tree}", "a b", "--all", "main..main", "HEAD@{yesterday}"],
+    "ref", ["nowhere", "HEAD~9", "HEAD:README.md", "HEAD^{tree}", "a b", "--all", "main..main", "HEAD@{yesterday}"]
 )
 def test_a_ref_that_is_no_commit_is_refused(repository: real.Repository, ref: str) -> None:
     assert against(repository.folder, ref) == [f"no such ref: {ref}"]
@@ -158,9 +149,7 @@ def test_a_clone_holds_the_commit_and_nothing_else(repository: real.Repository, 
     assert (made / "a.txt").read_text() == "committed"
 
 
-def test_a_clone_of_no_commit_fails_with_the_words_of_git(
-    repository: real.Repository, tmp_path: Path
-) -> None:
+def test_a_clone_of_no_commit_fails_with_the_words_of_git(repository: real.Repository, tmp_path: Path) -> None:
     with pytest.raises(CommandFailed) as caught:
         clone(repository.folder, "0" * 40, tmp_path / "clone")
     assert caught.value.exit_code == 5
@@ -175,9 +164,7 @@ def test_a_tag_without_a_remote_stays_here(repository: real.Repository) -> None:
     assert repository.git("tag", "-n", "--list", "1.0").split(maxsplit=1)[1] == "Release 1.0"
 
 
-def test_a_tag_is_made_where_git_knows_nobody(
-    repository: real.Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tag_is_made_where_git_knows_nobody(repository: real.Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.delenv(f"GIT_{role}_NAME")
         monkeypatch.delenv(f"GIT_{role}_EMAIL")
@@ -187,9 +174,7 @@ def test_a_tag_is_made_where_git_knows_nobody(
     assert who.startswith(f"{getpass.getuser()} <{getpass.getuser()}@")
 
 
-def test_a_tag_that_git_refuses_is_told_with_what_is_there_already(
-    repository: real.Repository, tmp_path: Path
-) -> None:
+def test_a_tag_that_git_refuses_is_told_with_what_is_there_already(repository: real.Repository, tmp_path: Path) -> None:
     repository.git("config", "tag.gpgSign", "true")
     repository.git("config", "gpg.program", str(tmp_path / "nowhere"))
     head = repository.git("rev-parse", "HEAD")
@@ -209,9 +194,7 @@ def origin(repository: real.Repository, tmp_path: Path) -> real.Repository:
     return made
 
 
-def test_a_tag_is_pushed_and_a_second_time_does_no_harm(
-    repository: real.Repository, origin: real.Repository
-) -> None:
+def test_a_tag_is_pushed_and_a_second_time_does_no_harm(repository: real.Repository, origin: real.Repository) -> None:
     head = repository.git("rev-parse", "HEAD")
     for _ in range(2):
         assert tag(repository.folder, "1.0", head) == "tag 1.0 pushed to origin"
@@ -258,10 +241,7 @@ def test_files_are_read_as_they_are_in_the_commit(repository: real.Repository, t
     assert {path.name: path.read_text() for path in target.iterdir()} == {"pyproject.toml": "then"}
 
 
-STATIC = {
-    "a static version": ("1.0", "raise the version in pyproject.toml"),
-    "a given one": ("", "give another"),
-}
+STATIC = {"a static version": ("1.0", "raise the version in pyproject.toml"), "a given one": ("", "give another")}
 
 
 @pytest.mark.parametrize(("static", "next_step"), STATIC.values(), ids=STATIC)

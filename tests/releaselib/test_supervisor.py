@@ -141,9 +141,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("template", "words"), BROKEN.values(), ids=BROKEN)
-def test_a_template_that_cannot_be_rendered_is_told_with_the_names_there_are(
-    template: str, words: str
-) -> None:
+def test_a_template_that_cannot_be_rendered_is_told_with_the_names_there_are(template: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         render(template, {"port": 1, "bind": "x"}, TEMPLATE)
     assert caught.value.exit_code == 2

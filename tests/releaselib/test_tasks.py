@@ -16,6 +16,7 @@ import pytest
 import real
 import releaselib
 from releaselib import serve_index
+from releaselib.actions.session import Interrupted
 from releaselib.errors import (
     CommandFailed,
     ConfigError,
@@ -64,6 +65,7 @@ MEANT = (
     "supervisor.status supervisor.start supervisor.stop supervisor.restart supervisor.reload "
     "supervisor.shutdown "
     "nginx.setup nginx.test nginx.start nginx.stop nginx.reload "
+    "nginx.sync maintenance.on maintenance.off lock.hold lock.release drill "
     "index.serve index.sync index.list lock.show repo.create host.exec host.logs"
 )
 
@@ -119,6 +121,13 @@ def test_an_interrupt_has_words_and_an_exit_code_too(capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == ("", "interrupted; fab status shows what is where\n")
 
 
+def test_a_signal_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        with_errors(functools.partial(fail, Interrupted(15)))
+    assert caught.value.code == 143
+    assert "interrupted" in capsys.readouterr().err
+
+
 def test_what_nobody_foresaw_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         with_errors(functools.partial(fail, ZeroDivisionError()))
@@ -170,8 +179,7 @@ def test_an_unknown_stage_is_refused_in_words(project: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "error: no stage 'prodution' in release.toml; did you mean 'production'?\n"
-        "next: use one of: production\n"
+        "error: no stage 'prodution' in release.toml; did you mean 'production'?\nnext: use one of: production\n"
     )
 
 

@@ -89,9 +89,7 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize(("asked", "name", "static", "version"), CHOSEN.values(), ids=CHOSEN)
-def test_the_version_is_static_or_asked_for_or_the_next(
-    asked: str, name: str, static: str, version: str
-) -> None:
+def test_the_version_is_static_or_asked_for_or_the_next(asked: str, name: str, static: str, version: str) -> None:
     assert chosen(asked=asked, name=name, static=static, existing=["2026.11.23.1"], today=TODAY) == version
 
 
@@ -100,9 +98,7 @@ def test_a_static_version_is_not_stamped_over(asked: str, name: str, wish: str) 
     with pytest.raises(Refused) as caught:
         chosen(asked=asked, name=name, static="1.0", existing=[], today=TODAY)
     assert caught.value.exit_code == 3
-    assert caught.value.what == (
-        f"pyproject.toml has the static version 1.0; {wish} cannot be stamped into the build"
-    )
+    assert caught.value.what == (f"pyproject.toml has the static version 1.0; {wish} cannot be stamped into the build")
     assert caught.value.next_step == "change [project] version in pyproject.toml and commit it"
 
 

@@ -8,32 +8,59 @@ import pytest
 
 import real
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Began, Event, History, Report, Staged, Switched
+from releaselib.decide.journal import Event, History, Report, Staged, Switched
 from releaselib.decide.release import Release, release_of
-from releaselib.decide.view import AppSeen, SlotSeen, View
+from releaselib.decide.view import AppSeen, ProxySeen, Served, SlotSeen, View
 
 A1, B2 = real.release("1.0", 1), real.release("2.0", 2)
 
 LIVE = {
-    "one proxy": (["a 1.0"], "a", "1.0", False),
-    "two that agree": (["a 1.0", "a 1.0"], "a", "1.0", False),
-    "two that do not": (["a 1.0", "b 2.0"], "", "", True),
-    "two slots with one version": (["a 1.0", "b 1.0"], "", "", True),
-    "one slot with two versions": (["a 1.0", "a 2.0"], "a", "1.0", True),
-    "one that serves nothing yet": (["a 1.0", ""], "", "", True),
-    "none that serves anything": (["", ""], "", "", False),
+    "one proxy": (["a 1.0"], (), "a", "1.0", False),
+    "two that agree": (["a 1.0", "a 1.0"], (), "a", "1.0", False),
+    "two that do not": (["a 1.0", "b 2.0"], (), "", "", True),
+    "one that is new and serves nothing yet": (["a 1.0", ""], (), "a", "1.0", False),
+    "none that serves anything": (["", ""], (), "", "", False),
+    "none that serves anything, but the journal knows": (["", ""], (Switched("b"),), "b", "2.0", False),
+    "what the proxies say and not the journal": (["a 1.0"], (Switched("b"),), "a", "1.0", False),
 }
 
 
-@pytest.mark.parametrize(("proxies", "live", "version", "split"), LIVE.values(), ids=LIVE)
-def test_a_slot_is_live_when_all_proxies_say_so(
-    proxies: list[str], live: str, version: str, split: bool
+@pytest.mark.parametrize(("proxies", "events", "live", "version", "split"), LIVE.values(), ids=LIVE)
+def test_a_slot_is_live_when_all_proxies_that_serve_say_so(
+    proxies: list[str], events: tuple[Event, ...], live: str, version: str, split: bool
 ) -> None:
-    view = real.seen({"a": A1, "b": B2}, proxies=proxies)
-    assert view.live == live
+    view = real.seen({"a": A1, "b": B2}, proxies=proxies, history=History(events))
+    assert (view.live, view.version) == (live, version)
     assert bool(view.split) == split
-    if not split:
-        assert view.version == version
+
+
+def test_what_the_proxies_know_of_a_slot_is_enough_without_the_app_hosts() -> None:
+    view = replace(real.seen({"a": A1, "b": B2}, proxies=["b 2.0", "b 2.0"]), app={})
+    assert (view.release("a"), view.version) == (A1, "2.0")
+    assert list(view.known) == ["a", "b"]
+    assert view.served("c") is None
+
+
+OUT: dict[str, tuple[tuple[str, ...], list[str]]] = {
+    "nobody": (("app1", "app2", "app3"), []),
+    "one that failed, or is new": (("app1", "app3"), ["app2"]),
+    "unknown with a stage of old": ((), []),
+}
+
+
+@pytest.mark.parametrize(("names", "left_out"), OUT.values(), ids=OUT)
+def test_a_host_is_left_out_when_no_proxy_sends_visitors_there(names: tuple[str, ...], left_out: list[str]) -> None:
+    view = real.seen({"a": A1}, proxies=["a 1.0"], hosts=3)
+    proxies = {host: replace(seen, slots={"a": Served(A1, names, ())}) for host, seen in view.proxy.items()}
+    view = replace(view, proxy=proxies)
+    assert [host.name for host in view.left_out(view.app)] == left_out
+
+
+def test_a_worker_is_left_out_when_it_does_not_work_though_others_do() -> None:
+    view = real.seen({"a": A1, "b": None}, proxies=[], hosts=2)
+    one, two = view.app
+    idle = replace(view.app[two], slots={"a": SlotSeen(None, False, False), "b": SlotSeen(None, False, False)})
+    assert replace(view, app={one: view.app[one], two: idle}).left_out(view.app) == [two]
 
 
 def test_proxies_that_disagree_are_told_line_by_line() -> None:
@@ -45,13 +72,7 @@ BOTH: dict[str, Release | None] = {"a": A1, "b": B2}
 TO_A, TO_B = Switched(slot="a"), Switched(slot="b")
 WORKERS: dict[str, tuple[dict[str, Release | None], str, tuple[Event, ...], str, str]] = {
     "what the last switch led to": (BOTH, "", (TO_B, TO_A), "a", "1.0"),
-    "not what was only staged": (
-        BOTH,
-        "",
-        (TO_A, Staged("b", [], B2), Report("deploy", slot="b")),
-        "a",
-        "1.0",
-    ),
+    "not what was only staged": (BOTH, "", (TO_A, Staged("b", [], B2), Report("deploy", slot="b")), "a", "1.0"),
     "what a release of an older library led to": (BOTH, "", (Report("release", slot="a"),), "a", "1.0"),
     "also while it is stopped": (BOTH, "b", (TO_B,), "b", "2.0"),
     "without a journal the newest that runs": (BOTH, "", (), "b", "2.0"),
@@ -73,33 +94,12 @@ def test_of_two_releases_in_one_slot_the_one_that_was_staged_last_counts() -> No
     """Also when that is an older release, which was staged again."""
     apps = {"again": replace(A1, staged=3), "left-out": B2}
     view = View(
-        {
-            Host(address=name): AppSeen("3.11", "x86_64", {"b": SlotSeen(one, True, True)})
-            for name, one in apps.items()
-        },
+        {Host(address=name): AppSeen("3.11", "x86_64", {"b": SlotSeen(one, True, True)}) for name, one in apps.items()},
         {},
     )
     assert view.release("b") == apps["again"]
     assert [host.name for host in view.holders("b")] == ["again"]
     assert view.staged == 3
-
-
-MOVED: dict[str, tuple[list[str], tuple[Event, ...], bool]] = {
-    "nothing": (["a 1.0"], (Began("release", when="1"),), False),
-    "another slot": (["b 2.0"], (Began("release", when="1"),), True),
-    "another action was begun": (["a 1.0"], (Began("release", when="1"), Began("release", when="2")), True),
-    "of workers, too": ([], (Began("release", when="1"), Report("release"), Began("deploy", when="2")), True),
-}
-
-
-@pytest.mark.parametrize(("proxies", "events", "moved"), MOVED.values(), ids=MOVED)
-def test_it_is_seen_that_somebody_was_at_work(
-    proxies: list[str], events: tuple[Event, ...], moved: bool
-) -> None:
-    before = real.seen(
-        BOTH, proxies=["a 1.0"] if proxies else [], history=History((Began("release", when="1"),))
-    )
-    assert real.seen(BOTH, proxies=proxies, history=History(events)).moved(before) is moved
 
 
 def test_a_slot_is_warm_only_where_its_newest_release_is_complete_and_runs() -> None:
@@ -126,3 +126,45 @@ def test_a_release_of_a_newer_library_can_be_read() -> None:
     table = {"project": "my-shop", "version": "1.0", "serial": 4, "colour": "green"}
     assert release_of(table) == Release("my-shop", "1.0", serial=4)
     assert release_of(None) is None
+
+
+SEEN = {
+    "link": "b",
+    "answer": "b 2.0 7 my-shop test",
+    "conf": "abc",
+    "loaded": "abc",
+    "program": "/usr/sbin/nginx",
+    "sudo": "",
+    "canary": "",
+    "maintenance": "",
+    "listeners": {"80": "nginx: master"},
+    "slots": {"b": {"release": {"project": "my-shop", "version": "2.0"}, "hosts": ["h1"], "servers": ["h1:8810"]}},
+    "old": {"slot": "", "version": "", "servers": []},
+}
+
+
+def test_a_proxy_is_read_from_its_facts() -> None:
+    seen = ProxySeen.of(SEEN)
+    assert (seen.slot, seen.version, seen.serves, seen.works) == ("b", "2.0", "b 2.0", True)
+    assert seen.slots["b"] == Served(Release("my-shop", "2.0"), ("h1",), ("h1:8810",))
+    assert seen.listeners == {80: "nginx: master"}
+
+
+IDLE = {
+    "nginx is off": {"loaded": "", "answer": ""},
+    "another configuration is loaded": {"loaded": "xyz"},
+    "another slot is served": {"answer": "a 1.0 6 my-shop test"},
+}
+
+
+@pytest.mark.parametrize("facts", IDLE.values(), ids=IDLE)
+def test_a_proxy_does_not_work_when_its_nginx_does_not_say_so(facts: dict[str, str]) -> None:
+    seen = ProxySeen.of(SEEN | facts)
+    assert (seen.slot, seen.works) == ("b", False)
+
+
+def test_a_proxy_that_was_switched_by_reloads_is_known_by_its_file() -> None:
+    old = {"slot": "a", "version": "1.0", "servers": ["h1:8800"]}
+    seen = ProxySeen.of(SEEN | {"link": "", "conf": "", "loaded": "", "slots": {}, "old": old})
+    assert (seen.slot, seen.version, seen.linked) == ("a", "1.0", False)
+    assert seen.slots == {"a": Served(Release("", "1.0"), (), ("h1:8800",))}

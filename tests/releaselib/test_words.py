@@ -43,10 +43,7 @@ RESULTS: dict[str, tuple[Any, str]] = {
             "open: http://127.0.0.1:8890"
         ),
     ),
-    "a deploy": (
-        report("deploy"),
-        "deploy: 2.0 in slot b on 2 hosts of live\nseconds: 1.8 (check 0.2, stage 1.5)",
-    ),
+    "a deploy": (report("deploy"), "deploy: 2.0 in slot b on 2 hosts of live\nseconds: 1.8 (check 0.2, stage 1.5)"),
     "a build": (Built("2.0", "abc", {"/out/x.whl": "aa", "/out/x.tar.gz": "bb"}), "aa  x.whl\nbb  x.tar.gz"),
     "files of the index": (
         [File("x.whl", "2.0", "http://index/x.whl", "aa"), File("y.whl", "1.0", "", "bb")],
@@ -118,7 +115,7 @@ def test_a_status_tells_that_the_proxies_disagree_and_what_has_stopped() -> None
     found = described(stage, real.seen(slots, proxies=["a 1.0", "b 2.0"], stopped="a"))
     assert found.rows[0] == ("app1", "a", "1.0", "idle, stopped", "")
     assert (found.live, found.version) == ("", "")
-    assert found.notes == ["the proxies do not agree; fab switch --slot SLOT puts all on one"]
+    assert found.notes == ["the proxies do not agree: fab switch --stage test --slot SLOT puts all on one"]
 
 
 def test_a_status_before_the_first_release_is_told_too() -> None:

@@ -67,9 +67,7 @@ class Done:
     output: str
 
 
-def run(
-    *command: str | Path, cwd: Path, env: dict[str, str], timeout: float = 300, check: bool = True
-) -> Done:
+def run(*command: str | Path, cwd: Path, env: dict[str, str], timeout: float = 300, check: bool = True) -> Done:
     """Run a program to its end; with ``check`` its failure fails the test, with all it said."""
     done = subprocess.run(
         [str(part) for part in command],
@@ -137,14 +135,7 @@ class Oven:
         folder.mkdir(parents=True, exist_ok=True)
         given = [f"{question}={answer}" for question, answer in answers.items()]
         return run(
-            self.cookiecutter,
-            self.template,
-            "--no-input",
-            *self.options,
-            *given,
-            cwd=folder,
-            env=self.env,
-            check=False,
+            self.cookiecutter, self.template, "--no-input", *self.options, *given, cwd=folder, env=self.env, check=False
         )
 
     def try_bake_batch(self, orders: list[tuple[Path, dict[str, str]]]) -> list[Done]:

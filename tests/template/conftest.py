@@ -26,12 +26,7 @@ KITCHENS = {
 }
 """How each flavour is baked when every forge, licence and so on is to be met once."""
 
-ANSWERS = {
-    "project_name": "My Shop",
-    "author": "The shop's team",
-    "email": "team@example.com",
-    "namespace": "shops",
-}
+ANSWERS = {"project_name": "My Shop", "author": "The shop's team", "email": "team@example.com", "namespace": "shops"}
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+import real
+from releaselib.decide.view import Served
+from releaselib.hosts import nginx
 from template.baking import Done, run
 
 PARSE = """
@@ -62,36 +66,18 @@ def parse_supervisord(text: str, run_root: Path, env: dict[str, str]) -> list[st
     return run(sys.executable, "-c", PARSE, file, cwd=run_root, env=env).output.splitlines()
 
 
-def nginx_values(folder: Path, **others: Any) -> dict[str, Any]:
-    """Sample values for nginx's template, with the upstream file that a switch writes."""
-    upstream = folder / "upstream.conf"
-    upstream.write_text(
-        "upstream my_shop { server 127.0.0.1:8800; server 127.0.0.1:8801; keepalive 8; }\n"
-        "map $host $my_shop_release { default '2026.11.23.1 a'; }\n"
-    )
-    values = {
-        "project": "my-shop",
-        "upstream_file": str(upstream),
-        "upstream": "my_shop",
-        "release_variable": "my_shop_release",
-        "listen": "127.0.0.1:18080",
-        "server_name": "_",
-    }
-    return values | others
-
-
-def write_nginx(site: str, folder: Path) -> Path:
-    """A whole configuration around a site, that an ordinary user can run."""
-    temporary = "".join(
-        f"    {kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "site.conf").write_text(site, "utf-8")
-    file = folder / "nginx.conf"
-    file.write_text(
-        f"pid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{temporary}"
-        f"    access_log off;\n    include {folder}/site.conf;\n}}\n"
-    )
+def write_nginx(template: str, folder: Path, app: Sequence[str] = ("127.0.0.1:8800",), **keys: Any) -> Path:
+    """A whole nginx of its own as a release lays it down, with slot a live in front of that app; its main file."""
+    stage = real.stage(folder, **{"listen": "127.0.0.1:18080", **keys})
+    known = {"a": Served(real.release("2026.11.23.1"), ("local",), tuple(app))}
+    conf, live = Path(stage.paths.conf), Path(stage.paths.live)
+    for place in (conf, live):
+        place.mkdir(parents=True)
+    for name, text in nginx.configuration(template, stage, known).files.items():
+        (conf / name).write_text(text, "utf-8")
+    (live / "a").touch()
+    file = Path(stage.paths.entry)
+    file.write_text(nginx.own(stage), "utf-8")
     return file
 
 

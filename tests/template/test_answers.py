@@ -153,11 +153,7 @@ def test_a_toml_string_is_the_text_that_it_was(text: str) -> None:
 
 
 def test_requirements_are_split_between_and_not_within_them() -> None:
-    assert RULES["requirements"]("gunicorn>=23,<24, gevent[x,y] ,a==1") == [
-        "gunicorn>=23,<24",
-        "gevent[x,y]",
-        "a==1",
-    ]
+    assert RULES["requirements"]("gunicorn>=23,<24, gevent[x,y] ,a==1") == ["gunicorn>=23,<24", "gevent[x,y]", "a==1"]
     assert RULES["requirements"](" ") == []
 
 

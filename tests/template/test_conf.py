@@ -13,18 +13,12 @@ from pathlib import Path
 
 import pytest
 
+import real
 from template.baking import Oven, Project
-from template.rendering import (
-    nginx_program,
-    nginx_test,
-    nginx_values,
-    parse_supervisord,
-    render,
-    supervisord_values,
-    write_nginx,
-)
+from template.rendering import nginx_program, nginx_test, parse_supervisord, render, supervisord_values, write_nginx
 
 Baked = Callable[[str], Project]
+SITE = "release.d/nginx.conf.j2"
 SUPERVISORD = "release.d/supervisord.conf.j2"
 
 
@@ -61,18 +55,15 @@ def test_the_command_of_an_older_project_is_taken_as_it_was_given(oven: Oven, tm
     assert f"|{program} --bind 127.0.0.1:8801 -k gevent --access-logformat %(h)s httpbin:app|" in second
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"listen": "18443 default_server", "server_name": "a.example b.example"}]
-)
+@pytest.mark.parametrize("changes", [{}, {"listen": "18443 default_server", "server_name": "a.example b.example"}])
 def test_nginx_takes_the_site(baked: Baked, tmp_path: Path, changes: dict[str, str]) -> None:
-    site = render(baked("flask").text("release.d/nginx.conf.j2"), nginx_values(tmp_path, **changes))
-    done = nginx_test(write_nginx(site, tmp_path))
+    done = nginx_test(write_nginx(baked("flask").text(SITE), tmp_path, **changes))
     assert done.code == 0, done.output
     assert "[warn]" not in done.output
 
 
 def test_a_worker_has_no_site(baked: Baked) -> None:
-    assert "release.d/nginx.conf.j2" not in baked("worker").files()
+    assert SITE not in baked("worker").files()
 
 
 @pytest.fixture
@@ -82,17 +73,16 @@ def site(baked: Baked, tmp_path: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     app = ThreadingHTTPServer(("127.0.0.1", 0), TellsHeaders)
-    values = nginx_values(tmp_path, listen=f"0.0.0.0:{port}")
-    upstream = (tmp_path / "upstream.conf").read_text()
-    (tmp_path / "upstream.conf").write_text(upstream.replace("8800", str(app.server_port)))
-    file = write_nginx(render(baked("flask").text("release.d/nginx.conf.j2"), values), tmp_path)
-    command = [nginx_program(), "-c", str(file), "-g", "daemon off; master_process off;", "-e", "stderr"]
-    with app, subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
+    keys = {"listen": f"0.0.0.0:{port}", "port_base": app.server_port - 1000}
+    file = write_nginx(baked("flask").text(SITE), tmp_path, [f"127.0.0.1:{app.server_port}"], **keys)
+    command = [nginx_program(), "-c", str(file), "-g", "master_process off;", "-e", "stderr"]
+    with app:
+        subprocess.run(command, check=True)
         threading.Thread(target=app.serve_forever, daemon=True).start()
-        while nginx.poll() is None and not accepts(port):
+        while not accepts(port):
             pass
         yield f"127.0.0.1:{port}"
-        nginx.terminate()
+        real.end(file.with_name("nginx.pid"))
         app.shutdown()
 
 
@@ -124,14 +114,6 @@ def get(site: str, path: str, source: str = "127.0.0.1", **headers: str) -> tupl
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
-
-
-def test_nginx_itself_tells_its_own_machine_which_release_it_serves(site: str) -> None:
-    assert get(site, "/-/release") == (200, "2026.11.23.1 a\n")
-
-
-def test_nginx_tells_nobody_else(site: str) -> None:
-    assert get(site, "/-/release", source="127.0.0.2")[0] == 403
 
 
 def test_the_app_hears_who_asked_and_what_for(site: str) -> None:

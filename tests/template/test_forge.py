@@ -70,9 +70,7 @@ def test_what_fails_there_leaves_everything_here(
         forge.forbidden.add("team")
     if fault == "not pushed":
         forge.fault("POST", "git-receive-pack", "status", status=503, times=99)
-    project = oven.with_(env=oven.env | {forge.token_variable: token}).bake(
-        tmp_path / "here", **answers(brand, forge)
-    )
+    project = oven.with_(env=oven.env | {forge.token_variable: token}).bake(tmp_path / "here", **answers(brand, forge))
     assert project.git("status", "--porcelain") == ""
     assert project.git("rev-list", "--count", "HEAD") == "1"
     assert project.said.rstrip().endswith("fab repo.create")

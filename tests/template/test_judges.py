@@ -17,7 +17,7 @@ import pytest
 
 from template.baking import Done, Oven, Project, run
 from template.conftest import ALL, FORGES, KITCHENS
-from template.rendering import nginx_values, render, write_nginx
+from template.rendering import write_nginx
 
 Baked = Callable[[str], Project]
 OPTIONS = {
@@ -65,10 +65,7 @@ def test_every_pair_of_options_is_among_the_chosen() -> None:
 def shops(place: Path, quick: Oven) -> list[Project]:
     """A project of each combination; the folder says which."""
     rows = every_combination(OPTIONS) if ALL else every_pair(OPTIONS)
-    orders = [
-        (place / f"judged-{number}", {"project_name": f"Shop {number}"} | row)
-        for number, row in enumerate(rows)
-    ]
+    orders = [(place / f"judged-{number}", {"project_name": f"Shop {number}"} | row) for number, row in enumerate(rows)]
     return quick.bake_batch(orders)
 
 
@@ -119,9 +116,7 @@ def test_zizmor_has_no_finding_however_pedantic(shops: list[Project], place: Pat
         ("vendor.renovate", "renovate.json"),
     ],
 )
-def test_the_files_for_the_forge_fit_their_schemas(
-    shops: list[Project], place: Path, schema: str, file: str
-) -> None:
+def test_the_files_for_the_forge_fit_their_schemas(shops: list[Project], place: Path, schema: str, file: str) -> None:
     transform = ("--data-transform", "gitlab-ci") if schema == "vendor.gitlab-ci" else ()
     files = there(shops, file)
     judge("check-jsonschema", "--builtin-schema", schema, *transform, *files, cwd=place)
@@ -158,9 +153,10 @@ def test_the_files_to_upload_are_whole(built: Baked, kind: str) -> None:
 
 
 def test_nginx_linters_accept_the_site(baked: Baked, tmp_path: Path) -> None:
-    site = render(baked("flask").text("release.d/nginx.conf.j2"), nginx_values(tmp_path))
-    file = write_nginx(site, tmp_path)
+    file = write_nginx(baked("flask").text("release.d/nginx.conf.j2"), tmp_path, canary=1, auto_rollback=True)
     parsed = json.loads(judge("crossplane", "parse", file, cwd=tmp_path).output)
     assert parsed["status"] == "ok"
-    found = judge("gixy", tmp_path / "site.conf", "--format", "json", cwd=tmp_path, check=False)
-    assert json.loads(found.output) == [], found.output
+    # try_files is asked only for the page that goes with 503; split_clients is unknown to gixy, which says so.
+    skipped = ["--skips", "try_files_is_evil_too", "--format", "json"]
+    found = judge("gixy", file, *skipped, cwd=tmp_path, check=False).output.splitlines()
+    assert json.loads("\n".join(line for line in found if not line.startswith("[variable]"))) == []

@@ -56,9 +56,7 @@ def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
     quick: Oven, short: Path, ended: list[Project], flavour: str
 ) -> None:
     port = str(real.free_port(100))
-    project = quick.bake(
-        short, flavour=flavour, port_base=port, **{**ANSWERS, **KITCHENS[flavour], "forge": "none"}
-    )
+    project = quick.bake(short, flavour=flavour, port_base=port, **{**ANSWERS, **KITCHENS[flavour], "forge": "none"})
     ended.append(project)
     first = fab(project, "release")
     readme = project.folder / "README.md"

@@ -11,11 +11,7 @@ import pytest
 
 from template.baking import FAB, Oven, Project, commit_all, run
 
-PROJECTS = {
-    "flask": ("httpbin", "0.10.2"),
-    "django": ("django-debug-toolbar", "6.0.0"),
-    "neither": ("pluggy", "1.6.0"),
-}
+PROJECTS = {"flask": ("httpbin", "0.10.2"), "django": ("django-debug-toolbar", "6.0.0"), "neither": ("pluggy", "1.6.0")}
 
 
 def digests(folder: Path) -> dict[str, str]:

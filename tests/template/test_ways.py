@@ -10,18 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from template.baking import (
-    CRUFT,
-    FAB,
-    ROOT,
-    Oven,
-    Project,
-    copy_of_template,
-    environment,
-    make_virtualenv,
-    run,
-    uv,
-)
+from template.baking import CRUFT, FAB, ROOT, Oven, Project, copy_of_template, environment, make_virtualenv, run, uv
 from template.conftest import ALL
 
 OWN = {".cruft.json", "uv.lock"}

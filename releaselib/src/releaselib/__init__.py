@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from releaselib.actions.indexes import list_index as list_index, serve_index as serve_index, sync as sync
-    from releaselib.actions.machines import control_nginx as control_nginx, execute as execute, logs as logs
+    from releaselib.actions.machines import (
+        control_nginx as control_nginx,
+        execute as execute,
+        logs as logs,
+        maintain as maintain,
+    )
     from releaselib.actions.release import (
         deploy as deploy,
+        join as join,
         plan as plan,
         quickdeploy as quickdeploy,
         release as release,
         rollback as rollback,
         switch as switch,
+        sync_proxies as sync_proxies,
     )
     from releaselib.actions.repository import (
         create_repository as create_repository,
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
     from releaselib.actions.slots import remove as remove, supervise as supervise, validate as validate
     from releaselib.actions.status import (
         doctor as doctor,
+        drill as drill,
+        freeze as freeze,
         history as history,
         lock_state as lock_state,
         status as status,
@@ -43,11 +52,11 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "actions.indexes": "list_index serve_index sync",
-    "actions.machines": "control_nginx execute logs",
-    "actions.release": "deploy plan quickdeploy release rollback switch",
+    "actions.machines": "control_nginx execute logs maintain",
+    "actions.release": "deploy join plan quickdeploy release rollback switch sync_proxies",
     "actions.repository": "create_repository make_release update_template",
     "actions.slots": "remove supervise validate",
-    "actions.status": "doctor history lock_state status",
+    "actions.status": "doctor drill freeze history lock_state status",
     "actions.wheels": "build latest_version next_version publish",
     "config.file": "load",
     "decide.release": "Wanted",

@@ -8,6 +8,7 @@ A listener is a function that takes one event. What is printed to stderr is the 
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +39,8 @@ def printed(event: Event) -> None:
     """Print what a person wants to see of an event to stderr: phases as they begin, and words."""
     line = {"phase begun": f"[{event.name}]", "words": event.words}.get(event.kind, "")
     if line and not _quiet:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):  # the terminal may be gone
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 listeners: list[Callable[[Event], None]] = [printed]

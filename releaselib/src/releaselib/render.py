@@ -6,9 +6,7 @@ from typing import Any
 from releaselib.errors import ConfigError
 
 
-def render(
-    template: str, values: Mapping[str, Any], name: str, finalize: Callable[[Any], Any] | None = None
-) -> str:
+def render(template: str, values: Mapping[str, Any], name: str, finalize: Callable[[Any], Any] | None = None) -> str:
     """The text of a template, which is called ``name`` in errors. Pure.
 
     ``finalize`` changes each value before it is written. Raises ConfigError for a template that cannot be

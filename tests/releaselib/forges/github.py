@@ -24,11 +24,7 @@ class GitHub(StandIn):
     key = PrivateKey.generate()
 
     def refuse(self, status: int) -> Reply:
-        words = {
-            401: "Bad credentials",
-            403: "Resource not accessible by personal access token",
-            404: "Not Found",
-        }
+        words = {401: "Bad credentials", 403: "Resource not accessible by personal access token", 404: "Not Found"}
         return Reply(status, {"message": words.get(status, "Server Error"), "status": str(status)})
 
     def rest(self, method: str, path: str, body: Any) -> Reply:

@@ -7,10 +7,10 @@ from releaselib import index
 from releaselib.actions.session import Session
 from releaselib.config.inventory import Host
 from releaselib.decide.budget import Budget
-from releaselib.decide.problems import problems, require_proxies
+from releaselib.decide.files import uv_wheel
+from releaselib.decide.problems import bare, problems, require_proxies
 from releaselib.decide.view import View
 from releaselib.errors import HostsFailed, Refused, ReleaseError
-from releaselib.hosts import lock
 from releaselib.progress import say
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def checked(
 ) -> tuple[View, T | None]:
     """What was seen of these app hosts and every proxy, and what ``source`` found.
 
-    Raises Locked while somebody is at work, else the one error or Refused with all that stands against it.
+    Raises the one error, or Refused with all that stands against it.
     """
     at.clock.phase("check")
     found: list[ReleaseError] = []
@@ -29,9 +29,10 @@ def checked(
     if needs_index:
         _attempt(found, lambda: index.of(at.stage.index).ping(at.project.name))
     view = at.look(hosts)
-    if view.history.locked:  # what was seen is in flux
-        raise lock.taken(at.stage, view.history)
-    if lines := problems(view, at.stage):
+    lines = problems(view, at.stage)
+    if needs_index and (without := bare(view.app)) and not found:
+        lines += [] if uv_wheel(index.of(at.stage.index).files("uv"), view.any_app.machine) else without
+    if lines:
         ready = "mend these, then run it again"
         found.append(Refused("hosts are not ready", cause="\n".join(lines), next_step=ready))
     _attempt(found, lambda: require_proxies(view, at.stage))

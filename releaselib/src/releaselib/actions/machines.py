@@ -1,6 +1,7 @@
 """Single acts on the machines of a stage: run a command, read logs, set nginx up and control it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from releaselib.actions.session import session
 from releaselib.config import Project
@@ -8,7 +9,7 @@ from releaselib.config.inventory import select
 from releaselib.decide.release import Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.errors import CommandFailed
-from releaselib.hosts import nginx
+from releaselib.hosts import boot, nginx
 from releaselib.hosts.connection import Remote
 
 NOTHING = Wanted()
@@ -39,14 +40,34 @@ def _run(remote: Remote, command: Sequence[str]) -> str:
 
 
 def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "") -> dict[str, str]:
-    """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer."""
-    with session(project, stage, start=False) as at:
-        site = nginx.site(project.template(nginx.TEMPLATE), at.stage) if action == "setup" else ""
+    """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer.
+
+    All but ``test`` take the lock. Raises HostsFailed.
+    """
+    with (
+        session(project, stage, start=False) as at,
+        at.locked(f"nginx.{action}") if action != "test" else nullcontext(),
+    ):
+        view = at.look(()) if action == "setup" else None
 
         def act(remote: Remote) -> str:
-            if action == "setup":
-                nginx.setup(remote, site)
-                return "set up"
-            return nginx.control(remote, action) or "done"
+            if not view:
+                return nginx.control(remote, action) or "done"
+            known, template = view.known, project.template(nginx.TEMPLATE)
+            conf = nginx.configuration(template, at.stage, known)
+            nginx.configure(remote, conf, known, adopt=view.live, boot=boot.files(at.stage))
+            return "set up"
 
         return at.fleet.each(select(at.stage.proxy, hosts), act).named(f"proxies failed: nginx.{action}")
+
+
+def maintain(project: Project, stage: str, text: str) -> dict[str, str]:
+    """Answer all visitors of all proxies with 503 and a page that says ``text``; for the empty text no more.
+
+    Raises HostsFailed.
+    """
+    with session(project, stage, start=False) as at, at.locked("maintenance", frozen=True):
+        at.fleet.each(at.stage.proxy, lambda remote: nginx.maintenance(remote, text)).require(
+            "proxies failed: maintenance"
+        )
+        return {host.name: "maintenance" if text else "serves visitors" for host in at.stage.proxy}

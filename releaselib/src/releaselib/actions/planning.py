@@ -1,102 +1,234 @@
 """From what is asked and what was seen to a plan: one function an action."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from releaselib.actions import repository, wheels
 from releaselib.actions.check import checked
 from releaselib.actions.session import Session, now, who
 from releaselib.config.inventory import Host, select
-from releaselib.decide.plan import AGAIN, MAKE, PHASES, Aim, Plan, make
+from releaselib.decide.budget import Budget
+from releaselib.decide.journal import Began
+from releaselib.decide.plan import AGAIN, PHASES, SWITCH, Aim, Plan, make
 from releaselib.decide.problems import require_agreement
 from releaselib.decide.release import Release, Wanted
 from releaselib.decide.slots import idle_slot, known_slot, rollback_slot
 from releaselib.decide.view import View
-from releaselib.errors import Refused
-from releaselib.hosts import nginx, supervisor
+from releaselib.errors import ConfigError, Refused
+from releaselib.hosts import health, nginx, supervisor
 from releaselib.progress import say
 from releaselib.wheels import source
 from releaselib.wheels.source import Source
 
 
-def checked_for(at: Session, action: str, wanted: Wanted) -> tuple[View, Source | None]:
-    """The check before an action, of what that needs: see :func:`releaselib.actions.check.checked`."""
-    hosts = select(at.stage.app, wanted.hosts)
+@dataclass
+class Seen:
+    """What a plan is made from; who needs to see more than was looked at looks again."""
+
+    at: Session
+    action: str
+    wanted: Wanted
+    view: View
+    source: Source | None = None
+
+    def all(self) -> View:
+        """The view of every host, app hosts included."""
+        if self.at.stage.proxy and not self.view.app:
+            self.view, _ = checked(self.at, self.at.stage.app, needs_index=False)
+        return self.view
+
+
+def checked_for(at: Session, action: str, wanted: Wanted) -> Seen:
+    """The check before an action, of what that needs: see :func:`releaselib.actions.check.checked`.
+
+    Going back and switching need the proxies alone, as long as they know enough.
+    """
+    hosts = select(at.stage.app, wanted.hosts, wanted.exclude)
+    if "stage" not in PHASES[action] and at.stage.proxy:
+        hosts = ()
     if "build" not in PHASES[action]:
-        return checked(at, hosts, needs_index="stage" in PHASES[action])
+        view, _ = checked(at, hosts, needs_index="stage" in PHASES[action])
+        return Seen(at, action, wanted, view)
     if not at.stage.local:
         repository.require_token(at.project)
-    return checked(at, hosts, lambda: source.find(at.project.root, wanted.ref))
+    view, found = checked(at, hosts, lambda: source.find(at.project.root, wanted.ref))
+    return Seen(at, action, wanted, view, found)
 
 
-def planned(at: Session, action: str, wanted: Wanted, view: View, found: Source | None) -> Plan:
+def planned(seen: Seen) -> Plan:
     """The plan of an action, with every file that goes to the hosts. Raises Refused and ConfigError."""
-    aim = _of_commit(at, action, wanted, view, found) if found else AIMS[action](at, wanted, view)
-    template = at.project.template(supervisor.TEMPLATE)
-    files = {"supervisord.conf": supervisor.configuration(template, at.stage, aim.release, aim.slot)}
-    if at.stage.proxy:
+    at, aim = seen.at, AIMS[seen.action](seen)
+    files = {}
+    if "stage" in aim.phases:
+        template = at.project.template(supervisor.TEMPLATE)
+        files["supervisord.conf"] = supervisor.configuration(template, at.stage, aim.release, aim.slot)
+    if at.stage.proxy and (aim.phases[0] != "switch"):
         files["site.conf"] = nginx.site(at.project.template(nginx.TEMPLATE), at.stage)
-    return replace(make(at.stage, view, aim), files=files)
+    return replace(make(at.stage, seen.view, aim), files=files)
 
 
-def _of_commit(at: Session, action: str, wanted: Wanted, view: View, found: Source) -> Aim:
-    """A commit becomes a version, in an idle slot."""
+def _of_commit(seen: Seen) -> Aim:
+    """A commit becomes a version, in an idle slot; what was cut off before goes on."""
+    assert seen.source  # noqa: S101  it was checked with its commit
+    at, wanted, view, found = seen.at, seen.wanted, seen.view, seen.source
+    before = _cut_off(seen, found.commit)
+    if before and before.release and before.slot in {one.slot for one in view.proxy.values()}:
+        say(f"going on with {before.what}, which some visitors get already")
+        return Aim(seen.action, SWITCH, before.release, before.slot, at.stage.app, live=before.live)
     require_agreement(view)
-    version = wheels.version_of(at.project, at.stage.index, found, wanted)
-    phases = PHASES[action]
-    if wheels.is_published(at.project, at.stage.index, found, version):
-        say(f"{version} is published already, built from this commit: taken from the index")
-        phases = tuple(phase for phase in phases if phase not in MAKE)
-    return Aim(action, phases, _new(at, wanted, view, version, found.commit), *_idle(at, wanted, view))
+    if before and before.release:
+        say(f"going on with {before.what}")
+        release = replace(before.release, staged=at.fleet.fence)
+    else:
+        version = wheels.version_of(at.project, at.stage.index, found, wanted)
+        release = _new(seen, version, found.commit)
+    phases = PHASES[seen.action]
+    if wheels.is_published(at.project, at.stage.index, found, release.version):
+        say(f"{release.version} is published already, built from this commit: taken from the index")
+        phases = tuple(phase for phase in phases if phase != "build")
+    if wanted.canary_only:
+        if not at.stage.canary:
+            raise ConfigError(f"stage {at.stage.name} has no canary", next_step="set canary = 1 in release.toml")
+        phases = phases[: phases.index("canary") + 1]
+    return Aim("canary" if wanted.canary_only else seen.action, phases, release, *_idle(seen))
 
 
-def _of_version(at: Session, wanted: Wanted, view: View) -> Aim:
+def _cut_off(seen: Seen, commit: str) -> Began | None:
+    """The last action, when it was the same one and did not come to its end."""
+    before, wanted = seen.view.history.open, seen.wanted
+    if not before or not before.release or before.action != seen.action:
+        return None
+    release, profile = before.release, wanted.profile or seen.at.stage.profile
+    same = (release.commit, release.profile) == (commit, profile)
+    version_is_right = not wanted.version or wanted.version == release.version
+    name_is_right = release.version.partition("+")[2] == wanted.name or bool(wanted.version)
+    return before if same and version_is_right and name_is_right else None
+
+
+def _of_version(seen: Seen) -> Aim:
     """A published version, in an idle slot."""
+    at, view = seen.at, seen.view
     require_agreement(view)
-    version = wheels.published(at.project, at.stage.index, wanted.version)
+    version = wheels.published(at.project, at.stage.index, seen.wanted.version)
     before = view.history.release(version)
     commit = before.commit if before else wheels.commit_of(at.project, version)
-    release = _new(at, wanted, view, version, commit)
-    return Aim("deploy", PHASES["deploy"], release, *_idle(at, wanted, view))
+    return Aim(seen.action, PHASES[seen.action], _new(seen, version, commit), *_idle(seen))
 
 
-def _idle(at: Session, wanted: Wanted, view: View) -> tuple[str, tuple[Host, ...]]:
-    return idle_slot(at.stage, view.live, wanted.slot), select(at.stage.app, wanted.hosts)
+def _idle(seen: Seen) -> tuple[str, tuple[Host, ...]]:
+    stage, wanted = seen.at.stage, seen.wanted
+    hosts = select(stage.app, wanted.hosts, wanted.exclude)
+    return idle_slot(stage, seen.view.live, wanted.slot), hosts
 
 
-def _new(at: Session, wanted: Wanted, view: View, version: str, commit: str) -> Release:
-    number, profile = view.staged + 1, wanted.profile or at.stage.profile
-    return Release(at.project.name, version, commit, number, number, now(), who(), profile)
+def _new(seen: Seen, version: str, commit: str) -> Release:
+    number = max(seen.at.fleet.fence, seen.view.staged + 1)
+    profile = seen.wanted.profile or seen.at.stage.profile
+    return Release(seen.at.project.name, version, commit, number, number, now(), who(), profile)
 
 
-def _to_slot(at: Session, wanted: Wanted, view: View) -> Aim:
+def _to_slot(seen: Seen) -> Aim:
     """What a slot holds; by default the one after the live slot."""
-    to = known_slot(at.stage, wanted.slot or idle_slot(at.stage, view.live))
-    release = view.release(to)
-    if not release:
-        raise Refused(f"slot {to} is empty; there is nothing to switch to", next_step="fab status")
-    return Aim("switch", PHASES["switch"], release, to, at.stage.app)
+    stage, wanted = seen.at.stage, seen.wanted
+    if not wanted.slot and not seen.view.live:
+        raise Refused(
+            "it is not clear which slot is live, so not either which one is meant",
+            cause=seen.view.split,
+            next_step=f"fab status --stage {stage.name}, then fab switch --stage {stage.name} --slot SLOT",
+        )
+    to = known_slot(stage, wanted.slot or idle_slot(stage, seen.view.live))
+    if warm := _warm(seen, to):
+        return warm
+    return _held(seen, to)
 
 
-def _back(at: Session, wanted: Wanted, view: View) -> Aim:
+def _back(seen: Seen) -> Aim:
     """The release before the live one, or a version; staged again where no slot holds it on enough hosts.
 
-    It is the same release then, with its old serial number: going back once more leads further back.
+    It is the same release then, with its old serial number: going back once more leads further back. What is
+    warm needs neither the index nor the app hosts, only the proxies.
     """
-    slot = rollback_slot(view, at.stage, wanted.version)
-    release = view.release(slot)
-    if release and len(view.holders(slot)) >= len(at.stage.app) - at.stage.max_failures:
-        return Aim("rollback", PHASES["rollback"], release, slot, at.stage.app)
+    at, asked = seen.at, seen.wanted.version
+    slot = _older(seen, asked)
+    if slot and (warm := _warm(seen, slot)):
+        return warm
+    view = seen.all()
+    slot = rollback_slot(view, at.stage, asked)
+    budget = Budget(at.stage.max_failures, len(at.stage.app))
+    if slot and len(at.stage.app) - len(view.holders(slot)) <= budget.allowed:
+        return _held(seen, slot)
+    release = view.release(slot) if slot else None
     if not release:
-        wheels.published(at.project, at.stage.index, wanted.version)
-        release = wheels.released_before(at.fleet, wanted.version)
+        wheels.published(at.project, at.stage.index, asked)
+        release = wheels.released_before(at.fleet, asked)
     say(f"{release.version} is not warm; it is staged again")
-    again = replace(release, staged=view.staged + 1)
-    return Aim("rollback", AGAIN, again, slot or idle_slot(at.stage, view.live), at.stage.app)
+    again = replace(release, staged=max(at.fleet.fence, view.staged + 1))
+    return Aim(seen.action, AGAIN, again, slot or idle_slot(at.stage, view.live), at.stage.app)
 
 
-AIMS: dict[str, Callable[[Session, Wanted, View], Aim]] = {
+def _older(seen: Seen, asked: str) -> str:
+    """The slot to go back to, as far as the proxies know of one."""
+    try:
+        return rollback_slot(seen.view, seen.at.stage, asked)
+    except Refused:  # the app hosts may know more
+        return ""
+
+
+def _warm(seen: Seen, slot: str) -> Aim | None:
+    """The aim of a switch to a slot that every proxy knows and sees healthy now; it needs no app host."""
+    at, served = seen.at, seen.view.served(slot)
+    if not served or any(slot not in one.slots for one in seen.view.proxy.values()):
+        return None
+    allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
+    asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
+    results = at.fleet.each(at.stage.proxy, lambda remote: nginx.ready(remote, asked))
+    for error in results.failures.values():
+        say(f"slot {slot} is not warm: {error.what}")
+    if results.failures:
+        return None
+    return Aim(seen.action, SWITCH, served.release, slot, _hosts(at.stage.app, served.hosts))
+
+
+def _joining(seen: Seen) -> Aim:
+    """The live release comes to the hosts from which visitors are not served, in the live slot there."""
+    at, view = seen.at, seen.view
+    require_agreement(view)
+    release = view.release(view.live)
+    if not release:
+        raise Refused("nothing is live yet that could be brought to a host", next_step="fab release")
+    missing = view.left_out(select(at.stage.app, seen.wanted.hosts, seen.wanted.exclude))
+    if not missing:
+        raise Refused("no host is left out", next_step=f"fab status --stage {at.stage.name}")
+    return Aim(seen.action, PHASES[seen.action], replace(release, staged=at.fleet.fence), view.live, tuple(missing))
+
+
+def _syncing(seen: Seen) -> Aim:
+    """The proxies serve from what they did, without the hosts that are in release.toml no more."""
+    require_agreement(seen.view)
+    served = seen.view.served(seen.view.live)
+    if not served:
+        raise Refused("nothing is live yet", next_step="fab release")
+    return Aim(seen.action, PHASES[seen.action], served.release, seen.view.live, ())
+
+
+def _hosts(hosts: Sequence[Host], names: Sequence[str]) -> tuple[Host, ...]:
+    return tuple(host for host in hosts if host.name in names)
+
+
+def _held(seen: Seen, slot: str) -> Aim:
+    """The aim of a switch to what the app hosts hold in a slot, started where it does not run."""
+    release = seen.all().release(slot)
+    if not release:
+        raise Refused(f"slot {slot} is empty; there is nothing to switch to", next_step="fab status")
+    return Aim(seen.action, PHASES[seen.action], release, slot, seen.at.stage.app)
+
+
+AIMS: dict[str, Callable[[Seen], Aim]] = {
+    "release": _of_commit,
+    "quickdeploy": _of_commit,
     "deploy": _of_version,
     "switch": _to_slot,
     "rollback": _back,
+    "join": _joining,
+    "sync": _syncing,
 }

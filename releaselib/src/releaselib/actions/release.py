@@ -49,6 +49,16 @@ def switch(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     return carry_out(project, stage, "switch", wanted)
 
 
+def join(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
+    """Bring the live release to the hosts that were left out, are new or were rebuilt; then visitors, too."""
+    return carry_out(project, stage, "join", wanted)
+
+
+def sync_proxies(project: Project, stage: str) -> Report:
+    """Have the proxies send nobody to hosts that are in release.toml no more, and load the site as it is now."""
+    return carry_out(project, stage, "sync", NOTHING)
+
+
 def rollback(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     """Go back to the release before the live one, or to the version asked for.
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Report
+from releaselib.decide.journal import Event, Report
 from releaselib.decide.plan import Plan
 from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
+from releaselib.decide.watch import Traffic
+from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Running
-from releaselib.hosts.lock import Journal
+from releaselib.hosts.lock import Lock
 from releaselib.wheels.build import Built
 from releaselib.wheels.resolve import Pinned
 from releaselib.wheels.source import Source
@@ -21,20 +23,34 @@ class Run:
     """A plan being carried out while the lock is held.
 
     ``folder`` is for what is built; ``hosts`` are the app hosts whose slot is healthy; ``samplers`` are at
-    work on the proxies.
+    work on the proxies, ``serves`` is what nginx is to answer after the switch, ``before`` what it saw of the old
+    release, ``switched`` whether all visitors get the new one.
     """
 
     at: Session
     plan: Plan
     view: View
-    journal: Journal
+    lock: Lock
     folder: Path
     source: Source | None = None
     built: Built | None = None
     pins: Pinned | None = None
+    wheels: dict[str, str] = field(default_factory=dict)
+    serves: str = ""
+    switched: bool = False
+    before: Traffic = field(default_factory=Traffic)
     hosts: list[Host] = field(default_factory=list)
     samplers: dict[Host, Running] = field(default_factory=dict)
     samples: dict[Host, Samples] = field(default_factory=dict)
+
+    def record(self, event: Event) -> None:
+        """Write an event to the journal. Raises CommandFailed, with what visitors get."""
+        try:
+            self.lock.write(event)
+        except CommandFailed as error:
+            if self.switched:
+                error.what += f"; visitors get {self.plan.release.version} (slot {self.plan.slot})"
+            raise
 
     def report(self) -> Report:
         """How it has ended, when all went well."""
@@ -49,6 +65,6 @@ class Run:
             seconds=dict(self.at.clock.seconds),
             requests=sum(one.requests for one in samples),
             failed=sum(len(one.failed) for one in samples),
-            url=stage.loopback if stage.local and stage.proxy else "",
+            url=stage.address if stage.local and stage.proxy else "",
             when=now(),
         )

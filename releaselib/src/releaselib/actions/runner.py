@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from releaselib import hooks
@@ -15,6 +15,7 @@ from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Plan
 from releaselib.decide.release import Wanted
 from releaselib.errors import ReleaseError
+from releaselib.hosts.connection import Unreachable
 from releaselib.progress import say
 
 BEFORE = {"build": "pre_build", "stage": "pre_deploy"}
@@ -23,15 +24,20 @@ AFTER = {"stage": "post_deploy", "switch": "post_switch"}
 
 
 def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Report:
-    """Check, lock, plan, and carry the plan out: what depends on others is decided while the lock is held.
+    """Lock, check, plan, and carry the plan out: what depends on others is decided while the lock is held.
 
     Raises ReleaseError.
     """
-    with session(project, stage) as at, tempfile.TemporaryDirectory() as folder:
-        seen, source = checked_for(at, action, wanted)
-        with at.locked(seen) as (view, journal):
-            plan = planned(at, action, wanted, view, source)
-            return do(Run(at, plan, view, journal, Path(folder), source))
+    with ExitStack() as stack:
+        at = stack.enter_context(session(project, stage))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        try:
+            lock = stack.enter_context(at.locked(f"{action} {wanted.version}".strip(), wait=wanted.wait))
+        except Unreachable:
+            checked_for(at, action, wanted)  # which tells that too, with everything else
+            raise
+        seen = checked_for(at, action, wanted)
+        return do(Run(at, planned(seen), seen.view, lock, folder, seen.source))
 
 
 def do(run: Run) -> Report:
@@ -44,22 +50,21 @@ def do(run: Run) -> Report:
             hooks.run(AFTER.get(phase.name, ""), run.plan)
         run.at.clock.phase("")
         report = run.report()
-        run.journal.write(report)
+        run.record(report)
     return report
 
 
 def only_planned(project: Project, stage: str, action: str, wanted: Wanted) -> Plan:
     """What :func:`carry_out` would do now; nothing is done."""
     with session(project, stage, start=False) as at:
-        view, source = checked_for(at, action, wanted)
-        return planned(at, action, wanted, view, source)
+        return planned(checked_for(at, action, wanted))
 
 
 @contextmanager
 def _told(run: Run) -> Iterator[None]:
     """Tell the journal how it began, and the journal and the hooks how it failed."""
     plan = run.plan
-    run.journal.write(Began(plan.action, who(), now(), plan.slot, plan.live, plan.release))
+    run.record(Began(plan.action, who(), now(), plan.slot, plan.live, plan.release))
     try:
         yield
     except BaseException as error:
@@ -67,7 +72,7 @@ def _told(run: Run) -> Iterator[None]:
             with suppress(ReleaseError, OSError, ValueError):
                 sampler.finish()
         with suppress(ReleaseError):  # the host of the journal may be the one that failed
-            run.journal.write(Failed(plan.action, str(error) or type(error).__name__))
+            run.record(Failed(plan.action, str(error) or type(error).__name__))
         try:
             hooks.run("on_failure", plan, error)
         except Exception as second:  # it must not hide the first

@@ -4,21 +4,22 @@ import getpass
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from releaselib import index
 from releaselib.config import Project
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.view import View
-from releaselib.errors import Refused, ReleaseError
+from releaselib.errors import ReleaseError
 from releaselib.hosts import facts, fleet, lock
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.lock import Journal
+from releaselib.hosts.lock import Lock
 from releaselib.progress import Clock, say
 
 
@@ -36,21 +37,11 @@ class Session:
         return facts.look(self.fleet, self.stage.app if app is None else app)
 
     @contextmanager
-    def locked(self, seen: View) -> Iterator[tuple[View, Journal]]:
-        """Hold the lock for the length of the block; gives what is seen now, and the journal.
-
-        Raises Locked with who holds it, Refused when somebody was at work since ``seen``.
-        """
+    def locked(self, what: str, *, wait: float = 0, frozen: bool = False) -> Iterator[Lock]:
+        """Hold the lock for the length of the block. Raises Locked with who holds it, and for what."""
         self.clock.phase("lock")
-        with lock.hold(self.fleet) as journal:
-            on_app = [host for host in self.stage.lock_hosts if host not in self.stage.proxy]
-            again = self.look(on_app)
-            if again.moved(seen):
-                raise Refused(
-                    "somebody was at work on the stage since it was looked at; nothing was changed",
-                    next_step="fab history, then run the command again",
-                )
-            yield replace(seen, proxy=again.proxy, history=again.history), journal
+        with lock.hold(self.fleet, f"{who()} since {now()}: {what}", wait=wait, frozen=frozen) as held:
+            yield held
 
 
 @contextmanager
@@ -60,7 +51,7 @@ def session(project: Project, stage: str, *, start: bool = True) -> Iterator[Ses
     Its own index is started if it has one, unless ``start`` is false: a look changes nothing.
     """
     chosen = started(project.stage(stage)) if start else project.stage(stage)
-    with fleet.connected(chosen) as hosts:
+    with fleet.connected(chosen) as hosts, interruptible():
         made = Session(project, chosen, hosts)
         try:
             yield made
@@ -97,17 +88,48 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a command: ctrl-c, a cancelled job, a closed terminal."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody ends the command; ``number`` is the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let every signal that ends a command do so as ctrl-c does, for the length of the block."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
+
+    with _signals(interrupt):
+        yield
+
+
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """Let ctrl-c wait for the end of the ``with`` block."""
+    """Let such a signal wait for the end of the block."""
+    waiting: list[int] = []
+    with _signals(lambda number, _: waiting.append(number)):
+        yield
+    if waiting:
+        raise Interrupted(waiting[0])
+
+
+@contextmanager
+def _signals(handler: Callable[[int, Any], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # it never gets one
         yield
         return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in caught}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,17 +1,20 @@
 """Single acts on the slots of a stage: validate, supervise, remove."""
 
+import functools
+from contextlib import nullcontext
 from pathlib import Path
 
 from releaselib.actions.session import session
 from releaselib.config import Project
 from releaselib.config.inventory import select
-from releaselib.config.tables import OwnIndex, Stage
+from releaselib.config.stage import Stage
+from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.decide.view import View
 from releaselib.errors import Refused
-from releaselib.hosts import health, lock, nginx, slot
+from releaselib.hosts import health, nginx, slot
 from releaselib.index import pypiserver
 from releaselib.progress import say
 
@@ -35,9 +38,12 @@ def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:
 
 
 def supervise(project: Project, stage: str, action: str, wanted: Wanted = NOTHING) -> dict[str, str]:
-    """One of `slot.ACTIONS` on a slot (the live one by default) of every host; host -> answer."""
-    with session(project, stage, start=False) as at:
-        chosen = known_slot(at.stage, wanted.slot or at.look().live)
+    """One of `slot.ACTIONS` on a slot (the live one by default) of every host, under the lock; host -> answer."""
+    with (
+        session(project, stage, start=False) as at,
+        at.locked(f"supervisor.{action}") if action != "status" else nullcontext(),
+    ):
+        chosen = known_slot(at.stage, wanted.slot or at.look(() if at.stage.proxy else None).live)
         results = at.fleet.each(
             select(at.stage.app, wanted.hosts), lambda remote: slot.act(remote, action, chosen).strip()
         )
@@ -52,9 +58,13 @@ def remove(project: Project, stage: str, wanted: Wanted = NOTHING, *, everything
     with session(project, stage, start=False) as at:
         chosen = at.stage.slots if everything else (known_slot(at.stage, wanted.slot),)
         hosts, whole = select(at.stage.app, wanted.hosts), everything and not wanted.hosts
-        with lock.hold(at.fleet):
+        with at.locked("slot.remove"):
             if not whole:
-                _require_idle(at.look(), at.stage, chosen)
+                _require_idle(at.look(()) if at.stage.proxy else at.look(), at.stage, chosen)
+                for name in chosen:
+                    at.fleet.each(at.stage.proxy, functools.partial(nginx.retire, slot=name)).require(
+                        "proxies failed: slot.remove"
+                    )
             elif at.stage.nginx == "own":
                 at.fleet.each(at.stage.proxy, lambda remote: nginx.control(remote, "stop")).require(
                     "proxies failed: nginx.stop"
@@ -71,6 +81,6 @@ def remove(project: Project, stage: str, wanted: Wanted = NOTHING, *, everything
 def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
     """Raise Refused unless no proxy sends visitors to these slots, nor will when its nginx starts again."""
     require_proxies(view, stage)
-    served = {name for seen in view.proxy.values() for name in (seen.slot, seen.file)} | {view.live}
+    served = {seen.slot for seen in view.proxy.values()} | {view.live}
     if live := [name for name in chosen if name in served]:
         raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")

@@ -1,16 +1,20 @@
 """Looks at a stage that change nothing: status, history, lock, doctor."""
 
+import json
 from dataclasses import dataclass, field
 
 from releaselib import index
 from releaselib.actions.check import checked
-from releaselib.actions.session import session
+from releaselib.actions.planning import checked_for, planned
+from releaselib.actions.session import now, session, who
 from releaselib.config import Project
-from releaselib.config.tables import Stage
-from releaselib.decide.journal import Event
+from releaselib.config.stage import Stage
+from releaselib.decide.journal import SWITCHES, Event
 from releaselib.decide.problems import problems, require_agreement
+from releaselib.decide.release import Wanted
+from releaselib.decide.slots import rollback_slot
 from releaselib.decide.view import UNSET, SlotSeen, View
-from releaselib.errors import ConfigError
+from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import lock
 from releaselib.output import table
 from releaselib.wheels import source
@@ -43,13 +47,27 @@ def status(project: Project, stage: str) -> Status:
 
 def described(stage: Stage, view: View) -> Status:
     """A view as rows for people: host, slot, version, state, since. Pure."""
+    out = view.left_out(stage.app)
     rows = [
-        (host.name, name, one.release.version if one.release else UNSET, _state(view, name, one), _since(one))
+        (
+            host.name,
+            name,
+            one.release.version if one.release else UNSET,
+            state,
+            one.release.released if one.release else "",
+        )
         for host, seen in view.app.items()
         for name, one in seen.slots.items()
+        for state in [_state(view, name, one, host in out)]
     ]
     rows += [
-        (host.name, "nginx", seen.version or UNSET, f"slot {seen.slot or UNSET}", "")
+        (
+            host.name,
+            "nginx",
+            seen.version or UNSET,
+            f"slot {seen.slot or UNSET}{'' if seen.works else ', not served'}",
+            "",
+        )
         for host, seen in view.proxy.items()
     ]
     warm = [
@@ -57,33 +75,57 @@ def described(stage: Stage, view: View) -> Status:
         for name in stage.slots
         if name != view.live and (found := view.release(name)) and view.running(name)
     ]
-    return Status(stage.name, view.live, view.version, stage.loopback, rows, warm, _notes(view, stage))
+    try:
+        back = rollback_slot(view, stage)
+        warm = [f"{words}: fab rollback leads there" if words.startswith(f"slot {back}:") else words for words in warm]
+    except Refused:  # there is nothing to go back to
+        pass
+    return Status(stage.name, view.live, view.version, stage.address, rows, warm, _notes(view, stage))
 
 
-def _state(view: View, name: str, one: SlotSeen) -> str:
+def _state(view: View, name: str, one: SlotSeen, left_out: bool) -> str:
     if not one.release:
         return "empty"
     state = "live" if name == view.live else "warm" if one.healthy and one.running else "idle"
+    state = "left out" if left_out and name == view.live else state
     return state if one.running else f"{state}, stopped"
-
-
-def _since(one: SlotSeen) -> str:
-    return one.release.released if one.release else ""
 
 
 def _notes(view: View, stage: Stage) -> list[str]:
     """What needs a look."""
+    this = f"--stage {stage.name}"
     notes = [*problems(view, stage), *(lost.words for lost in view.lost.values())]
-    if view.history.locked:
-        notes.append("the stage is locked: somebody is at work on it")
-    if began := view.history.unfinished:
-        version = began.release.version if began.release else ""
-        notes.append(
-            f"{began.action} {version} by {began.who} ({began.when}) was cut off; "
-            "run it again, or fab rollback"
-        )
+    if view.history.holder:
+        notes.append(lock.taken(stage, view.history.holder).what)
+    elif began := view.history.cut_off:
+        way_back = f", or fab rollback {this}" if began.action in SWITCHES else ""
+        notes.append(f"{began.what} by {began.who} ({began.when}) was cut off: run it again{way_back}")
+    if view.frozen:
+        notes.append(lock.frozen_by(stage, view.frozen).what)
     if view.split:
-        notes.append("the proxies do not agree; fab switch --slot SLOT puts all on one")
+        notes.append(f"the proxies do not agree: fab switch {this} --slot SLOT puts all on one")
+    notes += [
+        f"{host.name}: nginx {'does not run' if not seen.loaded else 'does not serve that'}: fab nginx.setup {this}"
+        for host, seen in view.proxy.items()
+        if view.live and not seen.works and seen.linked
+    ]
+    notes += [
+        f"{host.name}: everybody gets the maintenance page: fab maintenance.off {this}"
+        for host, seen in view.proxy.items()
+        if seen.maintenance
+    ]
+    notes += [
+        f"slot {slot} has the canary's share of visitors: fab switch {this} --slot {slot}, or fab rollback {this}"
+        for slot in sorted({seen.canary for seen in view.proxy.values()} - {""})
+    ]
+    out = [host.name for host in view.left_out(stage.app) if host not in view.lost]
+    if gone := [name for name in out if name in view.behind]:
+        notes.append(f"{view.version} does not run there: {', '.join(gone)}: fab deploy --missing {this}")
+    if out := [name for name in out if name not in view.behind]:
+        notes.append(f"left out, no visitor gets there: {', '.join(out)}: fab deploy --missing {this}")
+    served, names = view.served(view.live), {host.name for host in stage.app}
+    if served and (gone := [name for name in served.hosts if name not in names]):
+        notes.append(f"visitors get to hosts that are not in release.toml: {', '.join(gone)}: fab nginx.sync {this}")
     return notes
 
 
@@ -99,16 +141,59 @@ def doctor(project: Project, stage: str, ref: str) -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with session(project, stage) as at:
         view, _ = checked(at, at.stage.app, lambda: source.find(project.root, ref))
+        if view.history.holder:
+            raise lock.taken(at.stage, view.history.holder)
+        if view.frozen:
+            raise lock.frozen_by(at.stage, view.frozen)
         require_agreement(view)
         index.of(at.stage.index).password()
         seen = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
-        return f"nothing stands against a release to {stage} ({seen})"
+        return f"nothing stands against a release to {stage} ({seen}){_boot(at.stage, view)}"
+
+
+def _boot(stage: Stage, view: View) -> str:
+    """What starts the app hosts' slots again after a restart of the machine, in words."""
+    if stage.local or not stage.boot or not view.live:
+        return ""
+    kinds = {seen.boot: [h.name for h, one in view.app.items() if one.boot == seen.boot] for seen in view.app.values()}
+    none = kinds.pop("", [])
+    told = "".join(
+        f"\nafter a restart of {len(names)} app hosts {kind} starts them again" for kind, names in kinds.items()
+    )
+    return told + f"\nafter a restart nothing starts on {', '.join(none)}: there is neither systemd nor cron" * bool(
+        none
+    )
+
+
+def drill(project: Project, stage: str) -> str:
+    """Rehearse a rollback: everything but the renaming of the link; says how long it would take. Raises Refused."""
+    with session(project, stage) as at, at.locked("drill"):
+        plan = planned(checked_for(at, "rollback", Wanted()))
+        at.clock.phase("")
+        so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
+        if plan.phases[0].name != "switch":
+            names = ", ".join(phase.name for phase in plan.phases)
+            return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"
+        took = f"{so_far:.1f} s until here, and {last:.1f} s for the switch and its proof, as the last time"
+        return f"a rollback to {plan.release.version} (slot {plan.slot}) is ready on {len(plan.proxy)} proxies: {took}"
 
 
 def lock_state(project: Project, stage: str) -> str:
-    """Whether somebody holds the lock of a stage: who, since when and for what."""
+    """Whether somebody holds the lock of a stage, or has frozen it: who, since when and for what."""
     with session(project, stage, start=False) as at:
-        found = lock.read_journal(at.fleet, 50)
-        if not found.locked:
-            return f"{stage} is not locked"
-        return f"{stage} is locked by {lock.holder(found.last_began)}"
+        view = at.look(at.stage.lock_hosts if not at.stage.proxy else ())
+        if view.frozen:
+            return lock.frozen_by(at.stage, view.frozen).what
+        holder = view.history.holder
+        return lock.taken(at.stage, holder).what if holder else f"{stage} is not locked"
+
+
+def freeze(project: Project, stage: str, why: str) -> str:
+    """Nobody releases to the stage until it is thawed; the empty text thaws it. Raises ConfigError, Locked."""
+    with (
+        session(project, stage, start=False) as at,
+        at.locked("lock.hold" if why else "lock.release", frozen=True) as held,
+    ):
+        told = json.dumps({"who": who(), "when": now(), "why": " ".join(why.split())})
+        held.tell(f"freeze {told}" if why else "thaw")
+    return f"{stage} is frozen: {why}" if why else f"{stage} is open for releases"

@@ -10,7 +10,8 @@ from releaselib import index
 from releaselib.actions import repository
 from releaselib.actions.session import Session, started
 from releaselib.config import Project
-from releaselib.config.tables import Index, OwnIndex, Stage
+from releaselib.config.stage import Stage
+from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide import versions
 from releaselib.decide.files import File, wheels_of
 from releaselib.decide.release import Release, Wanted
@@ -80,8 +81,7 @@ def version_of(project: Project, where: Index, found: Source, wanted: Wanted) ->
     tagged = found.tags.get(version, found.commit)
     if tagged != found.commit:
         raise Refused(
-            f"version {version} has a tag already, on another commit ({tagged[:12]}), "
-            f"not on {found.commit[:12]}",
+            f"version {version} has a tag already, on another commit ({tagged[:12]}), not on {found.commit[:12]}",
             next_step="raise the version in pyproject.toml" if static else "give another --version, or none",
         )
     return version
@@ -158,7 +158,7 @@ def upload(project: Project, where: Index, built: Built) -> tuple[list[str], str
     What the push of the tag needs is looked for first: nothing is uploaded without it.
     """
     with repository.credentials(project) as found:
-        new = publish_files(index.of(where), project.name, built.files)
+        new = publish_files(index.of(where), project.name, built.files) if built.files else []
         return new, source.tag(project.root, built.version, built.commit, found)
 
 
@@ -206,9 +206,7 @@ def pins_of(at: Session, view: View, release: Release) -> Pinned:
         raise
 
 
-def _resolved(
-    stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None
-) -> Pinned:
+def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None) -> Pinned:
     kind = Target.of(seen)  # the hosts were checked to be alike
     wanted = [f"{stage.project}=={version}", *stage.requires]
     return Pinned(

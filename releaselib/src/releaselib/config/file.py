@@ -12,7 +12,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from releaselib.config.inventory import nearest
-from releaselib.config.tables import File, Forge, Index, Stage, Table
+from releaselib.config.stage import Stage
+from releaselib.config.tables import File, Forge, Index, Table
 from releaselib.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -38,8 +39,7 @@ class Project(Table):
         if name not in self.stages:
             known = ", ".join(self.stages) or "none"
             raise ConfigError(
-                f"no stage {name!r} in release.toml{nearest(name, self.stages)}",
-                next_step=f"use one of: {known}",
+                f"no stage {name!r} in release.toml{nearest(name, self.stages)}", next_step=f"use one of: {known}"
             )
         return self.stages[name]
 
@@ -71,18 +71,14 @@ def load(root: Path | str = ".") -> Project:
     return parse(text, root=folder, name=meta["name"], static_version=version, description=description)
 
 
-def parse(
-    text: dict[str, Any], *, root: Path, name: str, static_version: str = "", description: str = ""
-) -> Project:
+def parse(text: dict[str, Any], *, root: Path, name: str, static_version: str = "", description: str = "") -> Project:
     """A table in the form of release.toml -> a Project. Pure, but for programs that are asked for hosts."""
     try:
         file = File.model_validate(merged(text), context={"root": root})
     except ValidationError as error:
         lines = [_words(one) for one in error.errors() if not _inherited(one["loc"], text)]
         raise ConfigError(
-            f"{root / 'release.toml'}: {len(lines)} to mend",
-            cause="\n".join(lines),
-            next_step="correct these keys",
+            f"{root / 'release.toml'}: {len(lines)} to mend", cause="\n".join(lines), next_step="correct these keys"
         ) from None
     return Project(
         root=root,
@@ -144,8 +140,6 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return dict(tomllib.loads(path.read_text("utf-8")))
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path} is missing", next_step="run this in the folder of a project that has it"
-        ) from None
+        raise ConfigError(f"{path} is missing", next_step="run this in the folder of a project that has it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", next_step="correct it") from None

@@ -74,9 +74,7 @@ def _listed(value: Any, info: ValidationInfo) -> Any:
 def _asked(command: Any, root: Path) -> list[Any]:
     """Hosts from a program of the project: one a line, or a JSON list."""
     try:
-        done = subprocess.run(
-            shlex.split(command), cwd=root, capture_output=True, text=True, timeout=60, check=True
-        )
+        done = subprocess.run(shlex.split(command), cwd=root, capture_output=True, text=True, timeout=60, check=True)
         text = done.stdout.strip()
         return list(json.loads(text)) if text.startswith("[") else text.split()
     except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
@@ -100,16 +98,20 @@ Hosts = Annotated[tuple[Host, ...], BeforeValidator(_listed), AfterValidator(_ex
 """Hosts of one role: addresses, ranges (``10.0.0.[1:100]``), tables, or a program's answer."""
 
 
-def select(hosts: Sequence[Host], names: str) -> tuple[Host, ...]:
-    """The hosts that a comma separated list of names or globs means; all for an empty one.
+def select(hosts: Sequence[Host], names: str, exclude: str = "") -> tuple[Host, ...]:
+    """The hosts that a comma separated list of names or globs means, all for an empty one, but those excluded.
 
-    Raises ConfigError for a name that matches no host.
+    Raises ConfigError for a name that matches no host, and when none is left.
     """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    missing = [name for name in wanted if not any(fnmatch.fnmatch(host.name, name) for host in hosts)]
+    wanted, unwanted = ([one.strip() for one in said.split(",") if one.strip()] for said in (names, exclude))
+    missing = [name for name in wanted + unwanted if not any(fnmatch.fnmatch(host.name, name) for host in hosts)]
     if missing:
         raise ConfigError(
             f"no such host in this stage: {', '.join(missing)}",
             next_step="use one of: " + ", ".join(host.name for host in hosts),
         )
-    return tuple(h for h in hosts if not wanted or any(fnmatch.fnmatch(h.name, w) for w in wanted))
+    left = [host for host in hosts if not wanted or any(fnmatch.fnmatch(host.name, one) for one in wanted)]
+    left = [host for host in left if not any(fnmatch.fnmatch(host.name, one) for one in unwanted)]
+    if hosts and not left:
+        raise ConfigError("no host is left", next_step="name fewer with --exclude")
+    return tuple(left)

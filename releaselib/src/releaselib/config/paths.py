@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paths:
-    """Where things of a project lie on its hosts, all but the site of the system's nginx below ``prefix``."""
+    """Where things of a project lie on its hosts, all but the entry of the system's nginx below ``prefix``."""
 
     prefix: str
-    site: str
+    entry: str
+    unit: str
 
     def __getattr__(self, name: str) -> str:
         try:
@@ -19,18 +20,30 @@ class Paths:
     @property
     def variables(self) -> dict[str, str]:
         """Name -> path, for the scripts that run on hosts; each is an attribute here, too."""
-        prefix = self.prefix
+        prefix, nginx = self.prefix, f"{self.prefix}/nginx"
         return {
             "prefix": prefix,
-            "site": self.site,
             "slots": f"{prefix}/slots",
             "tools": f"{prefix}/tools",
             "cache": f"{prefix}/cache",
             "journal": f"{prefix}/journal.jsonl",
             "stage_lock": f"{prefix}/stage.lock",
             "host_lock": f"{prefix}/host.lock",
-            "nginx": f"{prefix}/nginx",
-            "upstream": f"{prefix}/nginx/upstream.conf",
+            "fence_file": f"{prefix}/fence",
+            "frozen": f"{prefix}/frozen.json",
+            "boot": f"{prefix}/boot.sh",
+            "boot_unit": self.unit,
+            "entry": self.entry,  # what nginx itself includes
+            "nginx": nginx,
+            "confs": f"{nginx}/confs",  # a folder for each configuration, by its digest
+            "conf": f"{nginx}/conf",  # a link to the one in use
+            "served": f"{nginx}/slots",  # what a proxy knows of each slot
+            "live": f"{nginx}/live",  # a link to the one that visitors get
+            "canary": f"{nginx}/canary",  # a link to the one that a share of visitors gets
+            "pages": f"{nginx}/pages",
+            "watching": f"{nginx}/watching",
+            "watch_log": f"{nginx}/watch.log",
+            "old_upstream": f"{nginx}/upstream.conf",  # of a stage that was switched by reloads
         }
 
     def slot(self, name: str) -> str:

@@ -1,8 +1,7 @@
 """The tables of release.toml as frozen values: index, app, stage, forge.
 
 Every check that concerns one key stands beside that key; reading the file is :mod:`file`'s. A key that
-only this program may set stands in a class of its own (:class:`Stage`, :class:`OwnIndex`), out of reach
-of the file.
+only this program may set stands in a class of its own (:class:`OwnIndex`), out of reach of the file.
 """
 
 import re
@@ -15,20 +14,20 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from releaselib.config.inventory import LOCAL, Host, Hosts
-from releaselib.config.paths import Paths
+from releaselib.config.inventory import LOCAL, Hosts
 
 SLOTS = "abcdefghi"
 PORT_STEP = 10
 """Distance between the first ports of two neighbouring slots, and so the most processes of one."""
 
 
-def must(hold: Callable[[Any], object], words: str) -> AfterValidator:
+def must(hold: Callable[[Any], object], words: str, kind: Any = AfterValidator) -> Any:
     """A check of a key: where it does not hold, the value is refused with these words."""
 
     def check(value: Any) -> Any:
@@ -36,7 +35,7 @@ def must(hold: Callable[[Any], object], words: str) -> AfterValidator:
             raise ValueError(words.format(value))
         return value
 
-    return AfterValidator(check)
+    return kind(check)
 
 
 class Table(BaseModel):
@@ -56,8 +55,7 @@ Address = Annotated[
     must(lambda v: not v or v.startswith(("http://", "https://")), "is no http or https address: {}"),
     must(
         lambda v: "@" not in v.partition("//")[2].partition("/")[0],
-        "holds a user or password; give username, and the password in the environment as "
-        "RELEASELIB_INDEX_PASSWORD",
+        "holds a user or password; give username, and the password in the environment as RELEASELIB_INDEX_PASSWORD",
     ),
     AfterValidator(lambda v: f"{v.rstrip('/')}/" if v else v),
 ]
@@ -106,11 +104,23 @@ class App(Table):
     health_version: bool = True
     health_timeout: int = Field(default=30, ge=1, le=3600)
     requires: tuple[str, ...] = Field(default=(), strict=False)
+    overlap: bool = True
 
     def ports(self, slot: str) -> list[int]:
         """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""
         first = self.port_base + PORT_STEP * SLOTS.index(slot)
         return list(range(first, first + self.processes))
+
+
+def _is_share(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(re.fullmatch(r"\d{1,2}%|100%", value))
+    return type(value) is int and value >= 0
+
+
+Share = Annotated[
+    int | str, must(_is_share, 'must be a number of hosts, or a share of them like "10%": {}', PlainValidator)
+]
 
 
 class StageTable(App):
@@ -136,8 +146,15 @@ class StageTable(App):
     server_name: str = Field(default="_", pattern=r"\S")
     known_hosts: str = ""
     parallel: int = Field(default=30, ge=1, le=500)
-    max_failures: int = Field(default=0, ge=0)
+    max_failures: Share = 0
     keep_warm: bool = True
+    canary: Share = 0
+    canary_seconds: int = Field(default=60, ge=1, le=3600)
+    auto_rollback: bool = False
+    watch_seconds: int = Field(default=60, ge=1, le=3600)
+    max_errors: str = Field(default="1%", pattern=r"^\d{1,2}(\.\d+)?%$")
+    access_log: str = ""
+    boot: bool = True
     connect_timeout: int = Field(default=10, ge=1)
     command_timeout: int = Field(default=300, ge=1)
     drain_timeout: int = Field(default=30, ge=0)
@@ -170,62 +187,6 @@ class StageTable(App):
 
 def _root(info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("root", "."))
-
-
-class Stage(StageTable):
-    """A stage with its name, its project's, and everything that follows from other keys filled in."""
-
-    name: str
-    project: str
-    index: Index
-
-    @classmethod
-    def of(cls, table: StageTable, name: str, project: str, index: Index) -> "Stage":
-        """The stage of a table; ``index`` is the project's."""
-        prefix, port = table.prefix or f"/srv/{project}", table.port_base
-        own = OwnIndex.at(port + 91, f"{prefix}/index") if isinstance(table.index, OwnIndex) else None
-        everywhere = "127.0.0.1" if table.app[0].local else "0.0.0.0"  # noqa: S104  proxies are other hosts
-        follows = {
-            "prefix": prefix,
-            "profile": table.profile or name,
-            "bind": table.bind or everywhere,
-            "listen": table.listen or ("80" if table.nginx == "system" else str(port + 90)),
-            "index": own or table.index or index,
-        }
-        said = {key: getattr(table, key) for key in StageTable.model_fields}
-        return cls.model_construct(**said | follows, name=name, project=project)
-
-    @property
-    def local(self) -> bool:
-        """Whether the stage is this very machine, without ssh."""
-        return self.app[0].local
-
-    @property
-    def lock_hosts(self) -> tuple[Host, ...]:
-        """Where the lock and the journal live: every proxy, or the first app host without one."""
-        return self.proxy or self.app[:1]
-
-    @property
-    def paths(self) -> Paths:
-        """Where everything lies on its hosts."""
-        own = f"{self.prefix}/nginx/site.conf"
-        return Paths(self.prefix, own if self.nginx == "own" else f"/etc/nginx/conf.d/{self.project}.conf")
-
-    @property
-    def listen_port(self) -> int:
-        """The port at which a proxy can be asked from its own loopback."""
-        return int(self.listen.split()[0].rpartition(":")[2])
-
-    @property
-    def loopback(self) -> str:
-        """Where a proxy is asked from its own loopback."""
-        return f"http://127.0.0.1:{self.listen_port}"
-
-    @property
-    def host_header(self) -> str:
-        """The Host header with which a proxy is asked for this project."""
-        first = self.server_name.split()[0]
-        return "localhost" if first == "_" else first
 
 
 class Forge(Table):

@@ -7,23 +7,31 @@ from releaselib.config.inventory import Host
 from releaselib.errors import HostsFailed, ReleaseError, several
 
 
+def share(said: int | str, hosts: int) -> int:
+    """How many of so many hosts a number or a percentage ("10%") means, rounded down."""
+    return int(said.rstrip("%")) * hosts // 100 if isinstance(said, str) else said
+
+
 @dataclass(frozen=True)
 class Budget:
-    """``allowed`` of ``hosts`` app hosts may fail."""
+    """``said`` (a number or a percentage) of ``hosts`` app hosts may fail; one at least must not."""
 
-    allowed: int
+    said: int | str
     hosts: int
 
-    def require(
-        self, failed: Mapping[Host, object], error: Callable[..., ReleaseError] = HostsFailed
-    ) -> list[str]:
+    @property
+    def allowed(self) -> int:
+        """How many may fail."""
+        return min(share(self.said, self.hosts), self.hosts - 1)
+
+    def require(self, failed: Mapping[Host, object], error: Callable[..., ReleaseError] = HostsFailed) -> list[str]:
         """The words of those that are left out; ``failed`` maps a host to what went wrong there.
 
         Raises HostsFailed (or ``error``) when more failed than may.
         """
-        if len(failed) > self.allowed:
+        if len(failed) > max(self.allowed, 0):
             raise error(
-                f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.allowed}); "
+                f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",
                 cause=several(str(words) for words in failed.values()),
                 next_step="mend the hosts, then run it again; fab status shows them",

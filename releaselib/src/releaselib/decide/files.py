@@ -48,9 +48,7 @@ def missing(built: Mapping[str, str], held: Iterable[File]) -> list[str]:
     """
     there = {file.name: file.sha256 for file in held}
     other = [
-        PurePath(path).name
-        for path, digest in built.items()
-        if (there.get(PurePath(path).name) or digest) != digest
+        PurePath(path).name for path, digest in built.items() if (there.get(PurePath(path).name) or digest) != digest
     ]
     if other:
         raise Refused(

@@ -112,9 +112,7 @@ class Report:
 
     def __str__(self) -> str:
         phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
-        told = [
-            f"{self.action}: {self.version} in slot {self.slot} on {len(self.hosts)} hosts of {self.stage}"
-        ]
+        told = [f"{self.action}: {self.version} in slot {self.slot} on {len(self.hosts)} hosts of {self.stage}"]
         if self.action in SWITCHES:
             where = f"slot {self.slot}, {len(self.hosts)} hosts; before: {self.before or '-'}"
             told = [f"{self.action}: {self.version} is live on {self.stage} ({where})"]
@@ -150,26 +148,27 @@ def read(text: str) -> Event | None:
 
 @dataclass(frozen=True)
 class History:
-    """The events of a stage, oldest first, and whether somebody holds its lock now."""
+    """The events of a stage, oldest first, and who holds its lock now, since when and for what, if anybody."""
 
     events: tuple[Event, ...] = ()
-    locked: bool = False
+    holder: str = ""
 
     @classmethod
-    def of(cls, lines: Iterable[str], locked: bool = False) -> "History":
+    def of(cls, lines: Iterable[str], holder: str = "") -> "History":
         """The history that these lines tell."""
-        return cls(tuple(event for text in lines if (event := read(text))), locked)
+        return cls(tuple(event for text in lines if (event := read(text))), holder)
 
     @property
-    def last_began(self) -> Began | None:
-        """The event that began the last action."""
-        return next((event for event in reversed(self.events) if isinstance(event, Began)), None)
+    def open(self) -> Began | None:
+        """The event that began the last action, unless that was done: it was cut off, failed or is at work."""
+        last = next((e for e in reversed(self.events) if isinstance(e, Began | Report)), None)
+        return last if isinstance(last, Began) else None
 
     @property
-    def unfinished(self) -> Began | None:
-        """The event that began an action which neither ended nor failed, unless it is still at work."""
+    def cut_off(self) -> Began | None:
+        """The event that began an action which neither ended nor failed: it is at work, or was cut off."""
         last = next((e for e in reversed(self.events) if isinstance(e, Began | Report | Failed)), None)
-        return last if isinstance(last, Began) and not self.locked else None
+        return last if isinstance(last, Began) else None
 
     @property
     def live(self) -> str:
@@ -178,6 +177,12 @@ class History:
             if isinstance(event, Switched) or (isinstance(event, Report) and event.action in SWITCHES):
                 return event.slot
         return ""
+
+    @property
+    def switch_seconds(self) -> float:
+        """How long the last switch and its proof took."""
+        done = next((e for e in reversed(self.events) if isinstance(e, Report) and "switch" in e.seconds), None)
+        return done.seconds["switch"] + done.seconds.get("prove", 0.0) if done else 0.0
 
     def release(self, version: str) -> Release | None:
         """The release with which that version was staged last, its wheels included."""

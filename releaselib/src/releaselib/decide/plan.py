@@ -7,7 +7,7 @@ to the journal. To add a phase: its words here, its place in PHASES, its act in 
 from dataclasses import dataclass, field
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
 from releaselib.decide.view import UNSET, View
 from releaselib.output import table
@@ -60,25 +60,31 @@ def _few(names: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a plan is made for: an action, the phases that it may need, a release, its slot, its app hosts."""
+    """What a plan is made for: an action, the phases that it may need, a release, its slot, its app hosts.
+
+    ``live`` is the slot that visitors got before, where that is not what they get now.
+    """
 
     action: str
     phases: tuple[str, ...]
     release: Release
     slot: str
     app: tuple[Host, ...]
+    live: str = ""
 
 
 MAKE = ("build", "publish")
 """Left out where the index has the version already, built from the same commit."""
-SWITCH = ("switch", "prove", "stop")
-RELEASE = (*MAKE, "stage", *SWITCH)
+SWITCH = ("switch", "prove", "watch", "stop")
+RELEASE = (*MAKE, "stage", "canary", *SWITCH)
 PHASES = {
     "release": RELEASE,
     "deploy": ("stage",),
     "quickdeploy": (*MAKE, "stage"),
     "switch": ("health", *SWITCH),
     "rollback": ("health", *SWITCH),
+    "join": ("stage", "join"),
+    "sync": ("join",),
 }
 AGAIN = ("stage", *SWITCH)
 """The phases of a rollback to what is in no slot any more."""
@@ -88,12 +94,24 @@ WORDS = {
     "publish": "upload to {index}, read back, tag",
     "stage": "install {version} in slot {slot}, start it, wait until every process is healthy",
     "health": "start slot {slot} where it does not run, ask every process for its health",
-    "switch": "point nginx from slot {live} to slot {slot}, ask it which release it serves",
-    "prove": "sample every proxy, wait for old workers",
+    "switch": "point every proxy from slot {live} to slot {slot}, ask nginx which release it serves",
+    "canary": "let some hosts have their share of visitors first, and compare",
+    "watch": "watch what visitors get, and go back when it is worse than before",
+    "join": "have every proxy send visitors to these hosts, too",
+    "prove": "sample every proxy, as visitors do",
     "stop": "stop the processes of slot {live}",
 }
 OF_WORKERS = WORDS | {"switch": "stop the processes of slot {live}, which slot {slot} replaces"}
-ON = {"stage": "app", "health": "app", "stop": "app", "switch": "proxy", "prove": "proxy"}
+ON = {
+    "stage": "app",
+    "health": "app",
+    "stop": "app",
+    "switch": "proxy",
+    "prove": "proxy",
+    "join": "proxy",
+    "canary": "proxy",
+    "watch": "proxy",
+}
 
 
 def make(stage: Stage, view: View, aim: Aim) -> Plan:
@@ -105,7 +123,7 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
         "commit": aim.release.commit[:12],
         "index": stage.index.upload_url,
         "slot": aim.slot,
-        "live": view.live or UNSET,
+        "live": aim.live or view.live or UNSET,
     }
     words = WORDS if stage.proxy else OF_WORKERS
     return Plan(
@@ -113,18 +131,14 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
         stage=stage.name,
         release=aim.release,
         slot=aim.slot,
-        live=view.live,
-        live_version=view.version,
+        live=aim.live or view.live,
+        live_version=old.version if (old := view.release(aim.live or view.live)) else "",
         app=aim.app,
         proxy=stage.proxy,
         phases=tuple(
-            Phase(
-                name,
-                tuple(host.name for host in hosts.get(on.get(name, ""), ())),
-                words[name].format(**values),
-            )
+            Phase(name, tuple(host.name for host in hosts.get(on.get(name, ""), ())), words[name].format(**values))
             for name in aim.phases
-            if _applies(name, stage, view.live, aim.slot)
+            if _applies(name, stage, aim.live or view.live, aim.slot)
         ),
     )
 
@@ -134,6 +148,10 @@ def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
 
     Of workers the switch itself stops the old slot, for there are no visitors to keep.
     """
+    if phase == "canary":
+        return bool(stage.proxy) and bool(stage.canary)
+    if phase == "watch":
+        return bool(stage.proxy) and stage.auto_rollback and bool(live)
     if phase == "stop":
         return bool(stage.proxy) and bool(live) and live != slot and not stage.keep_warm
     return bool(stage.proxy) or phase != "prove"

@@ -1,7 +1,7 @@
 """What stands against an action, as far as it follows from what was seen of the hosts."""
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.view import AppSeen, ProxySeen, View
 from releaselib.errors import Refused
 
@@ -28,17 +28,29 @@ def of_app(seen: AppSeen) -> list[str]:
 def of_proxy(seen: ProxySeen, stage: Stage) -> list[str]:
     """What stands against a switch on a proxy."""
     found = [] if seen.program else ["nginx is not installed: apt-get install nginx-light"]
+    if seen.sudo:
+        found.append(f"sudo = true, but sudo does not work there: {seen.sudo.splitlines()[-1]}")
     # With sudo the stage's user is not root, who owns the nginx of the system and hides it from others.
-    hidden = stage.sudo and seen.listener == UNSEEN
-    is_nginx = seen.listener.startswith("nginx: ") or hidden
-    if seen.listener and not is_nginx and not seen.answers:
-        found.append(f"port {stage.listen_port} is in use by {seen.listener}")
-    elif seen.site and seen.listener and not seen.answers:
+    found += [
+        f"port {port} is in use by {command}"
+        for port, command in seen.listeners.items()
+        if command and not command.startswith("nginx: ") and not (stage.sudo and command == UNSEEN)
+    ]
+    project, _, name = seen.answer.partition(" ")[2].partition(" ")[2].partition(" ")[2].partition(" ")
+    if seen.answer and (project, name) != (stage.project, stage.name):
         found.append(
-            "nginx does not say which release it serves: fab nginx.setup; if that does not help, another "
-            "site answers first (server_name of the stage, /etc/nginx/sites-enabled/default)"
+            f"port {stage.probe_port} answers for stage {name} of {project}: give one of them another port_base"
         )
     return found
+
+
+def bare(app: dict[Host, AppSeen]) -> list[str]:
+    """The app hosts on which no virtualenv can be made without uv."""
+    return [
+        f"{host.name}: its Python makes no virtualenvs: apt-get install python3-venv; or fab index.sync brings uv"
+        for host, seen in app.items()
+        if not seen.venv
+    ]
 
 
 def mixed(app: dict[Host, AppSeen]) -> list[str]:

@@ -11,15 +11,15 @@ class Release:
 
     ``serial`` counts the releases of a stage, so that no clock decides which one came before; one that is
     staged again keeps its own. ``staged`` counts every staging, so of two releases in one slot the one with
-    the higher number is what the slot was made for last. ``released`` (ISO 8601, UTC) and ``who`` are for
-    people; ``wheels`` maps name to version.
+    the higher number is what the slot was made for last; staged anew it is still the same release.
+    ``released`` (ISO 8601, UTC) and ``who`` are for people; ``wheels`` maps name to version.
     """
 
     project: str
     version: str
     commit: str = ""
     serial: int = 0
-    staged: int = 0
+    staged: int = field(default=0, compare=False)
     released: str = ""
     who: str = ""
     profile: str = ""
@@ -45,7 +45,8 @@ class Wanted:
 
     ``version`` is PEP 440, ``name`` a label for the version like fixbug, ``ref`` a branch, tag or commit,
     ``slot`` a letter, ``profile`` a word for the supervisord template, ``hosts`` names or globs with commas
-    between.
+    between, of which ``exclude`` takes some out; ``wait`` is for how many seconds
+    somebody else's lock is waited for; ``canary_only`` ends a release with its canary.
     """
 
     version: str = ""
@@ -54,3 +55,6 @@ class Wanted:
     slot: str = ""
     profile: str = ""
     hosts: str = ""
+    exclude: str = ""
+    wait: int = 0
+    canary_only: bool = False

@@ -1,6 +1,7 @@
 """Which slot an action is about: the idle one, the one to go back to."""
 
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
+from releaselib.decide.journal import SWITCHES
 from releaselib.decide.view import UNSET, View
 from releaselib.errors import ConfigError, Refused
 
@@ -9,8 +10,7 @@ def known_slot(stage: Stage, name: str) -> str:
     """The slot itself. Raises ConfigError when the stage has none of that name."""
     if name not in stage.slots:
         raise ConfigError(
-            f"stage {stage.name} has no slot {name or UNSET!r}",
-            next_step=f"use one of: {', '.join(stage.slots)}",
+            f"stage {stage.name} has no slot {name or UNSET!r}", next_step=f"use one of: {', '.join(stage.slots)}"
         )
     return name
 
@@ -34,8 +34,10 @@ def rollback_slot(view: View, stage: Stage, version: str = "") -> str:
 
     Without a version it is the release that came before the live one; raises Refused when there is
     none, so that a second rollback does not lead forward again. While the proxies disagree, the newest
-    release that one of them serves counts as the live one.
+    release that one of them serves counts as the live one. What was cut off, and a canary, are taken back.
     """
+    if not version and (slot := _cut_off(view)) and view.release(slot):
+        return slot
     served = {view.live} if view.live else {seen.slot for seen in view.proxy.values()}
     live = max((r for s in served if (r := view.release(s))), key=lambda r: r.serial, default=None)
     idle = [(r.serial, slot, r) for slot in stage.slots if slot != view.live and (r := view.release(slot))]
@@ -50,3 +52,10 @@ def rollback_slot(view: View, stage: Stage, version: str = "") -> str:
             next_step="fab rollback --version V stages an older version again; fab history lists them",
         )
     return max(older)[1]
+
+
+def _cut_off(view: View) -> str:
+    """The slot that visitors had before what was cut off, or have beside the canary; a rollback's goes on."""
+    if (began := view.history.cut_off) and began.action in SWITCHES:
+        return began.slot if began.action == "rollback" else began.live
+    return view.live if any(seen.canary for seen in view.proxy.values()) else ""

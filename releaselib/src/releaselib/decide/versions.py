@@ -49,8 +49,7 @@ def following(texts: Iterable[str], today: datetime.date, name: str = "") -> str
     """
     if name and not LABEL.fullmatch(name):
         raise ConfigError(
-            f"{name!r} cannot stand in a version: letters, digits, dots (PEP 440)",
-            next_step="use a name like fixbug",
+            f"{name!r} cannot stand in a version: letters, digits, dots (PEP 440)", next_step="use a name like fixbug"
         )
     day = (today.year, today.month, today.day)
     calendar = [v.release for v in known(texts) if len(v.release) == 4]

@@ -1,6 +1,6 @@
 """What was seen of a stage, as values: slots, hosts, and the whole as a View."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,12 +34,18 @@ class Listener:
 
 @dataclass(frozen=True)
 class AppSeen:
-    """What was seen on an app host."""
+    """What was seen on an app host.
+
+    ``boot`` is what starts its slots again after a restart: systemd, cron; ``venv`` whether its Python makes
+    virtualenvs.
+    """
 
     python: str
     machine: str
     slots: dict[str, SlotSeen]
     ports: tuple[Listener, ...] = ()
+    boot: str = ""
+    venv: bool = True
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> "AppSeen":
@@ -49,30 +55,72 @@ class AppSeen:
             for name, one in table["slots"].items()
         }
         ports = tuple(Listener(**port) for port in table["ports"])
-        return cls(table["python"], table["machine"], slots, ports)
+        return cls(table["python"], table["machine"], slots, ports, table["boot"], table["venv"])
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a proxy knows of a slot: its release, the hosts (names) that hold it, and their processes."""
+
+    release: Release
+    hosts: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ProxySeen:
-    """What was seen on a proxy: the slot and version that nginx says it serves, if any.
+    """What was seen on a proxy.
 
-    ``file`` is the slot that its upstream file means, also while nginx does not run. ``answers``: nginx says
-    what it serves, be it nothing yet; ``listener`` is the command of whoever has its port.
+    ``slot`` and ``version`` are what visitors get, or would if nginx ran: the link tells, or the file of a
+    stage that was switched by reloads. ``answer`` is nginx's own word, ``loaded`` the configuration that it
+    has and ``conf`` the one that lies there; ``slots`` is what is known of each slot, ``listeners`` who has a
+    port (its command), ``maintenance`` the page that everybody gets instead, ``canary`` the slot that a share of
+    visitors gets. ``sudo`` is why that does not work, where it is needed.
     """
 
-    slot: str
-    version: str
-    site: bool
-    draining: int = 0
-    file: str = ""
+    slot: str = ""
+    version: str = ""
+    answer: str = ""
+    conf: str = ""
+    loaded: str = ""
     program: str = ""
-    listener: str = ""
-    answers: bool = True
+    sudo: str = ""
+    maintenance: str = ""
+    canary: str = ""
+    linked: bool = True
+    slots: dict[str, Served] = field(default_factory=dict)
+    listeners: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> "ProxySeen":
+        """The same from the form that `facts.py` prints."""
+        old, link = table["old"], table["link"]
+        slots = {
+            name: Served(release, tuple(one["hosts"]), tuple(one["servers"]))
+            for name, one in table["slots"].items()
+            if (release := release_of(one["release"]))
+        }
+        if not link and old["slot"]:  # what it is switched from is known by its processes alone
+            slots[old["slot"]] = Served(Release("", old["version"]), (), tuple(old["servers"]))
+        slot = link or old["slot"]
+        return cls(
+            slot=slot,
+            version=slots[slot].release.version if slot in slots else "",
+            linked=bool(link),
+            slots=slots,
+            listeners={int(port): command for port, command in table["listeners"].items()},
+            **{key: table[key] for key in ("answer", "conf", "loaded", "program", "sudo", "maintenance", "canary")},
+        )
 
     @property
     def serves(self) -> str:
-        """What it serves, in the words of its nginx."""
+        """What it serves, in words."""
         return f"{self.slot} {self.version}" if self.slot else UNSET
+
+    @property
+    def works(self) -> bool:
+        """Whether its nginx says that it serves that slot, with the configuration that lies there."""
+        return self.loaded == self.conf and self.answer.partition(" ")[0] == self.slot
 
 
 @dataclass(frozen=True)
@@ -88,12 +136,16 @@ class Lost:
 
 @dataclass(frozen=True)
 class View:
-    """The hosts of a stage as they were seen at one moment, and what its journal tells."""
+    """The hosts of a stage as they were seen at one moment, and what its journal tells.
+
+    ``frozen`` is who froze the stage, when and why, as JSON.
+    """
 
     app: dict[Host, AppSeen]
     proxy: dict[Host, ProxySeen]
     lost: dict[Host, Lost] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    frozen: str = ""
     workers: bool = False
 
     @property
@@ -105,13 +157,14 @@ class View:
     def live(self) -> str:
         """The live slot; the empty text before the first switch and while the proxies disagree.
 
-        A stage of workers has no proxy to ask: its journal tells, and where that is silent the newest slot
-        that runs.
+        It is what the proxies' links say, whether or not their nginx runs; a proxy that is new says nothing.
+        Where none says anything, as on a stage of workers, the last switch in the journal tells; and for
+        workers, where that is silent, the newest slot that runs.
         """
-        if self.workers:
-            return self.history.live or self._newest_running()
-        slots = {seen.slot for seen in self.proxy.values()}
-        return slots.pop() if len(slots) == 1 else ""
+        slots = {seen.slot for seen in self.proxy.values() if seen.slot}
+        if slots:
+            return slots.pop() if len(slots) == 1 else ""
+        return self.history.live or (self._newest_running() if self.workers else "")
 
     def _newest_running(self) -> str:
         found = [
@@ -126,27 +179,52 @@ class View:
     def split(self) -> str:
         """What each proxy serves, when they do not agree; else the empty text."""
         lines = [f"{host.name}: {seen.serves}" for host, seen in self.proxy.items()]
-        return "\n".join(lines) if len({seen.serves for seen in self.proxy.values()}) > 1 else ""
+        slots = {seen.slot for seen in self.proxy.values() if seen.slot}
+        return "\n".join(lines) if len(slots) > 1 else ""
 
     @property
     def version(self) -> str:
         """The version that visitors get, or that workers run; or the empty text."""
-        if self.workers:
-            found = self.release(self.live)
-            return found.version if found else ""
-        return next((seen.version for seen in self.proxy.values() if self.live), "")
+        found = self.release(self.live)
+        return found.version if found else ""
+
+    def served(self, slot: str) -> Served | None:
+        """What the proxies know of a slot; where they differ, what it was made for last."""
+        found = [seen.slots[slot] for seen in self.proxy.values() if slot in seen.slots]
+        return max(found, key=lambda one: one.release.turn, default=None)
+
+    @property
+    def known(self) -> dict[str, Served]:
+        """The same of every slot that any proxy knows."""
+        slots = sorted({slot for seen in self.proxy.values() for slot in seen.slots})
+        return {slot: found for slot in slots if (found := self.served(slot))}
 
     def release(self, slot: str) -> Release | None:
-        """The release that the slot was made for last, on any app host."""
+        """The release that the slot was made for last, on any app host; else what the proxies know of it."""
         found = [seen.slots[slot].release for seen in self.app.values() if slot in seen.slots]
-        return max((release for release in found if release), key=lambda r: r.turn, default=None)
+        newest = max((release for release in found if release), key=lambda r: r.turn, default=None)
+        served = self.served(slot)
+        return newest or (served.release if served else None)
+
+    @property
+    def behind(self) -> set[str]:
+        """The names of the hosts from which any proxy serves the live slot; none on a stage without proxies."""
+        return {name for seen in self.proxy.values() if (s := seen.slots.get(self.live)) for name in s.hosts}
+
+    def left_out(self, hosts: Iterable[Host]) -> list[Host]:
+        """Those of the app hosts without the live release: no visitor is sent there, or it does not run there.
+
+        One that was not seen counts as running what visitors are sent to.
+        """
+        behind, running = self.behind, self.running(self.live) if self.live else []
+        if behind:
+            return [host for host in hosts if host.name not in behind or (host in self.app and host not in running)]
+        return [host for host in hosts if host not in running] if self.workers and running else []
 
     def holders(self, slot: str) -> list[Host]:
         """The app hosts on which that release is complete in the slot, running or not."""
         wanted, seen = self.release(slot), self.app.items()
-        return [
-            h for h, one in seen if wanted and one.slots[slot].release == wanted and one.slots[slot].healthy
-        ]
+        return [h for h, one in seen if wanted and one.slots[slot].release == wanted and one.slots[slot].healthy]
 
     def running(self, slot: str) -> list[Host]:
         """Those of them on which it also runs: the slot is warm there."""
@@ -156,9 +234,5 @@ class View:
     def staged(self) -> int:
         """The highest number of a staging that any host or the journal tells."""
         found = [one.release.turn[0] for a in self.app.values() for one in a.slots.values() if one.release]
-        return max([*found, self.history.staged])
-
-    def moved(self, before: "View") -> bool:
-        """Whether somebody has begun an action, or switched, since that earlier view."""
-        served = [{host: seen.slot for host, seen in view.proxy.items()} for view in (self, before)]
-        return served[0] != served[1] or self.history.last_began != before.history.last_began
+        known = [one.release.turn[0] for one in self.known.values()]
+        return max([*found, *known, self.history.staged])

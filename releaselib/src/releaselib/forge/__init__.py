@@ -76,13 +76,7 @@ def plan(target: Target, branch: str, *, ssh: bool = False) -> list[str]:
 
 
 def create_repository(
-    project: Path,
-    target: Target,
-    token: Token,
-    *,
-    ssh: bool = False,
-    say: Say = tell,
-    patience: Patience = PATIENCE,
+    project: Path, target: Target, token: Token, *, ssh: bool = False, say: Say = tell, patience: Patience = PATIENCE
 ) -> Outcome:
     """Create the repository of a project on its forge and push the first commit.
 
@@ -93,8 +87,7 @@ def create_repository(
     with accounted(account.lines):
         own = local.read(project)
         account.here = (
-            "the project and its commit are complete; the remote origin was not "
-            "touched and nothing was pushed"
+            "the project and its commit are complete; the remote origin was not touched and nothing was pushed"
         )
         for line in plan(target, own.branch, ssh=ssh):
             say(line)
@@ -195,13 +188,7 @@ def _look_again(client: Client, unclear: Unclear, account: Account) -> Repositor
 
 
 def _fill(
-    client: Client,
-    own: local.Local,
-    repository: Repository,
-    state: str,
-    ssh: bool,
-    account: Account,
-    say: Say,
+    client: Client, own: local.Local, repository: Repository, state: str, ssh: bool, account: Account, say: Say
 ) -> Outcome:
     """Set the remote and push, if what is there allows it."""
     target = client.target

@@ -71,9 +71,7 @@ def _store(client: Client, variable: Variable) -> None:
     if isinstance(speech, GitHub) and variable.secret:
         answer = client.expect(speech.secret_key(), (200,), doing)
         key, key_id = client.read(lambda data: (data["key"], data["key_id"]), answer, doing)
-        client.expect(
-            speech.put_secret(variable.name, sealed(key, variable.value), key_id), (201, 204), doing
-        )
+        client.expect(speech.put_secret(variable.name, sealed(key, variable.value), key_id), (201, 204), doing)
         return
     there = client.expect(speech.variable(variable.name), (200, 404), doing).status == 200
     change = speech.change_variable if there else speech.add_variable

@@ -68,9 +68,7 @@ class Client:
         """The forge's answer, whatever its status; raises when there is none to work with."""
         answer = self._exchange(request)
         if isinstance(answer, str):
-            raise Unclear(
-                f"{self.target.title} gave no usable answer (while {doing})", cause=self.token.mask(answer)
-            )
+            raise Unclear(f"{self.target.title} gave no usable answer (while {doing})", cause=self.token.mask(answer))
         trouble = _trouble(answer, self.target)
         if trouble:
             self.refuse(answer, doing, trouble)
@@ -189,9 +187,7 @@ def _trouble(answer: Answer, target: Target) -> str:
             "which is not followed with the token: correct forge_url or namespace"
         )
     if answer.status == 401:
-        return (
-            f"refused the token: it is wrong, expired or revoked; put a good one into {target.token_variable}"
-        )
+        return f"refused the token: it is wrong, expired or revoked; put a good one into {target.token_variable}"
     if rate_limited(answer):
         return f"has had too many requests; its limit ends {limit_ends(answer.headers)}"
     if answer.status >= 500 or answer.status == 408:

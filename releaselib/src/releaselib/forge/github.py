@@ -18,9 +18,7 @@ class GitHub:
 
     target: Target
     git_user = "x-access-token"
-    headers = MappingProxyType(
-        {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-    )
+    headers = MappingProxyType({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
     whoami = Request("GET", "/user")
     about_token = None
 
@@ -103,21 +101,15 @@ class GitHub:
         return Request("GET", self._repo("actions", "variables", name))
 
     def add_variable(self, variable: Variable) -> Request:
-        return Request(
-            "POST", self._repo("actions", "variables"), {"name": variable.name, "value": variable.value}
-        )
+        return Request("POST", self._repo("actions", "variables"), {"name": variable.name, "value": variable.value})
 
     def change_variable(self, variable: Variable) -> Request:
         return Request(
-            "PATCH",
-            self._repo("actions", "variables", variable.name),
-            {"name": variable.name, "value": variable.value},
+            "PATCH", self._repo("actions", "variables", variable.name), {"name": variable.name, "value": variable.value}
         )
 
     def secret_key(self) -> Request:
         return Request("GET", self._repo("actions", "secrets", "public-key"))
 
     def put_secret(self, name: str, encrypted: str, key_id: str) -> Request:
-        return Request(
-            "PUT", self._repo("actions", "secrets", name), {"encrypted_value": encrypted, "key_id": key_id}
-        )
+        return Request("PUT", self._repo("actions", "secrets", name), {"encrypted_value": encrypted, "key_id": key_id})

@@ -76,9 +76,7 @@ class GitLab:
         return Request("GET", self._project("releases", tag))
 
     def make_release(self, tag: str, notes: str) -> Request:
-        return Request(
-            "POST", self._project("releases"), {"tag_name": tag, "name": tag, "description": notes}
-        )
+        return Request("POST", self._project("releases"), {"tag_name": tag, "name": tag, "description": notes})
 
     def release_url(self, data: Any) -> str:
         return f"{self.target.web_url}/-/releases/{quote(data['tag_name'], safe='')}"

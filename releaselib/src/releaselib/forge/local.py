@@ -37,8 +37,7 @@ def read(project: Path) -> Local:
         raise Refused(f"there is no folder {project}", next_step=COMMAND)
     if "GIT_DIR" in os.environ:
         raise Refused(
-            "GIT_DIR is set: it hides the project's own repository",
-            next_step=f"unset GIT_DIR, then: {COMMAND}",
+            "GIT_DIR is set: it hides the project's own repository", next_step=f"unset GIT_DIR, then: {COMMAND}"
         )
     git = git_in(project)
     up, git_dir = _local(

@@ -50,9 +50,7 @@ def options(read_timeout: float) -> list[str]:
     ]
 
 
-def environment(
-    target: Target, user: str, token: Token, askpass: Path, around: Mapping[str, str]
-) -> dict[str, str]:
+def environment(target: Target, user: str, token: Token, askpass: Path, around: Mapping[str, str]) -> dict[str, str]:
     """What git finds in its environment so that it can push with the token. Pure."""
     scheme, _, host = target.origin.partition("://")
     found = {
@@ -106,26 +104,14 @@ class Wire:
         """Whether the remote's default branch and this project began with the same commit."""
         if not remote.head or remote.head == self.local.head:
             return bool(remote.head)
-        known = git_in(self.local.project).rev_list(
-            "--max-parents=0", remote.head, "--", with_exceptions=False
-        )
+        known = git_in(self.local.project).rev_list("--max-parents=0", remote.head, "--", with_exceptions=False)
         return bool(self.local.first & set((known or self._foreign_first()).split()))
 
     def _foreign_first(self) -> str:
         """The first commits of the remote's default branch, fetched aside without any file."""
         doing = "comparing the first commits"
         self.run(doing, "init", "--quiet", "--bare", "--", str(self.scratch))
-        self.run(
-            doing,
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--filter=tree:0",
-            "--",
-            self.url,
-            "HEAD",
-            folder=self.scratch,
-        )
+        self.run(doing, "fetch", "--quiet", "--no-tags", "--filter=tree:0", "--", self.url, "HEAD", folder=self.scratch)
         return self.run(doing, "rev_list", "--max-parents=0", "FETCH_HEAD", folder=self.scratch)
 
     def set_origin(self) -> None:

@@ -85,8 +85,7 @@ def _server(url: str) -> str:
     address = (url if "://" in url else f"https://{url}").rstrip("/")
     if not _URL.fullmatch(address):  # the value may hold a password: it is not repeated
         raise ConfigError(
-            "forge_url must be an address like https://git.example.com, "
-            "without user, password, query and blanks"
+            "forge_url must be an address like https://git.example.com, without user, password, query and blanks"
         )
     return address
 
@@ -95,8 +94,7 @@ def _check_names(target: Target) -> None:
     allowed = VISIBILITIES[target.kind]
     if target.visibility not in allowed:
         raise ConfigError(
-            f"visibility on {TITLES[target.kind]} must be one of "
-            f"{', '.join(allowed)}, not {target.visibility!r}"
+            f"visibility on {TITLES[target.kind]} must be one of {', '.join(allowed)}, not {target.visibility!r}"
         )
     segments = target.namespace.split("/") if target.namespace else []
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
@@ -118,9 +116,7 @@ class Token:
     def __init__(self, value: str) -> None:
         value = value.strip()
         if not value or not value.isascii() or not value.isprintable() or " " in value:
-            raise Refused(
-                "the token is empty or holds blanks or characters that no token has", next_step=COMMAND
-            )
+            raise Refused("the token is empty or holds blanks or characters that no token has", next_step=COMMAND)
         self._value = value
 
     def reveal(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.process import Output
 
@@ -34,10 +34,11 @@ class Running(Protocol):
 
 
 class Remote(Protocol):
-    """A host of a stage that can be worked on."""
+    """A host of a stage that can be worked on; ``fence`` is the number of the lock that is held."""
 
     host: Host
     stage: Stage
+    fence: int
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end, with ``text`` on its standard input.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
 from releaselib.decide.view import AppSeen, Lost, ProxySeen, View
 from releaselib.errors import ReleaseError
@@ -23,7 +23,8 @@ def wanted(stage: Stage, host: Host, role: str) -> dict[str, Any]:
         "paths": stage.paths.variables,
         "ports": {slot: stage.ports(slot) for slot in stage.slots} if role == "app" else {},
         "probe": stage.loopback if role == "proxy" else "",
-        "host": stage.host_header,
+        "listen": [stage.listen_port, stage.probe_port],
+        "sudo": stage.sudo,
         "journal": LINES if host in stage.lock_hosts else 0,
     }
 
@@ -44,12 +45,13 @@ def look(fleet: Fleet, app: Sequence[Host]) -> View:
     apps = fleet.each(app, lambda remote: facts(remote, "app"))
     proxies = fleet.each(stage.proxy, lambda remote: facts(remote, "proxy"))
     tables = [*proxies.succeeded.values(), *apps.succeeded.values()]
-    journals = [table["journal"] for table in tables if table["journal"]]
+    longest = max(tables, key=lambda table: int(table["lines"]), default={"journal": ()})
     return View(
         {host: AppSeen.of(table) for host, table in apps.succeeded.items()},
-        {host: ProxySeen(**table["proxy"]) for host, table in proxies.succeeded.items()},
+        {host: ProxySeen.of(table["proxy"]) for host, table in proxies.succeeded.items()},
         {host: _lost(error) for host, error in (apps.failures | proxies.failures).items()},
-        History.of(journals[0] if journals else (), any(table["locked"] for table in tables)),
+        History.of(longest["journal"], next((table["locked"] for table in tables if table["locked"]), "")),
+        next((table["frozen"] for table in tables if table["frozen"]), ""),
         not stage.proxy,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.budget import Budget
 from releaselib.errors import ConfigError, HostsFailed, ReleaseError, several
 from releaselib.hosts.connection import Remote
@@ -32,9 +32,7 @@ class Results(Generic[T]):
         if self.failures:
             count = len(self.succeeded) + len(self.failures)
             raise HostsFailed(
-                f"{len(self.failures)} of {count} {what}",
-                cause=several(self.failures.values()),
-                next_step=next_step,
+                f"{len(self.failures)} of {count} {what}", cause=several(self.failures.values()), next_step=next_step
             )
         return self.succeeded
 
@@ -50,16 +48,18 @@ class Results(Generic[T]):
 
 
 class Fleet:
-    """The hosts of a stage, each connected once, when it is first needed."""
+    """The hosts of a stage, each connected once, when it is first needed; ``fence`` as for a remote."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.fence = 0
         self._remotes: dict[Host, Remote] = {}
 
     def remote(self, host: Host) -> Remote:
         """The one connection to a host; raises Unreachable."""
         if host not in self._remotes:
             self._remotes[host] = (Here if host.local else Ssh)(host, self.stage)
+        self._remotes[host].fence = self.fence
         return self._remotes[host]
 
     def each(self, hosts: Sequence[Host], act: Callable[[Remote], T]) -> Results[T]:

@@ -1,37 +1,49 @@
-"""Asking every process of a slot for its health: on its own host, or from a proxy."""
+"""Asking processes for their health: on their own host, or from a proxy."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
+from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.scripts import call
 from releaselib.process import quoted
 
 
-def question(
-    stage: Stage, slot: str, version: str, *, hosts: Sequence[str] = ("127.0.0.1",), timeout: int = 0
-) -> dict[str, Any]:
-    """What `health.py` is to ask: every process of the slot, for this version. Pure."""
+def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int = 0) -> dict[str, Any]:
+    """What `health.py` is to ask: these processes (address:port), for this version. Pure."""
     return {
-        "targets": [f"{host}:{port}" for host in hosts for port in stage.ports(slot)],
+        "targets": list(targets),
         "path": stage.health,
         "version": version if stage.health_version else "",
         "timeout": timeout,
+        "allowed": 0,
         "dead": [],
         "wake": "",
     }
 
 
+def own(stage: Stage, slot: str) -> list[str]:
+    """The processes of a slot as their own host reaches them. Pure."""
+    return [f"127.0.0.1:{port}" for port in stage.ports(slot)]
+
+
 def at_start(stage: Stage, slot: str, version: str) -> dict[str, Any]:
-    """The same while the slot starts: its supervisord is woken, and may say that waiting is in vain. Pure."""
+    """What is asked while a slot starts: its supervisord is woken, and may say that it is in vain. Pure."""
     folder = stage.paths.slot(slot)
     control = quoted([f"{folder}/tools/bin/supervisorctl", "-c", f"{folder}/supervisord.conf", "status"])
     watched = {"dead": ["sh", "-c", f"{control} | grep -q FATAL"], "wake": stage.paths.socket(slot)}
-    return question(stage, slot, version, timeout=stage.health_timeout) | watched
+    return question(stage, own(stage, slot), version, timeout=stage.health_timeout) | watched
 
 
 def check(remote: Remote, slot: str, version: str, timeout: int = 0) -> None:
     """Ask every process of a slot on its own host, for ``timeout`` seconds. Raises CommandFailed."""
-    asked = question(remote.stage, slot, version, timeout=timeout)
-    call(remote, "health.sh", given=asked, seconds=timeout, next_step="fab supervisor.status")
+    asked = question(remote.stage, own(remote.stage, slot), version, timeout=timeout)
+    failing = dict(json.loads(call(remote, "health.sh", given=asked, seconds=timeout)))
+    if failing:
+        raise CommandFailed(
+            f"{remote.host.name}: slot {slot} is not healthy",
+            cause="\n".join(f"{target}: {words}" for target, words in failing.items()),
+            next_step=f"fab supervisor.status --stage {remote.stage.name} --slot {slot}",
+        )

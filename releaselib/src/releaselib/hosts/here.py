@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.hosts.connection import TIMED_OUT, Running
 from releaselib.process import Output
 
@@ -14,7 +14,7 @@ class Here:
     """The machine that the command runs on."""
 
     def __init__(self, host: Host, stage: Stage) -> None:
-        self.host, self.stage = host, stage
+        self.host, self.stage, self.fence = host, stage, 0
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end."""
@@ -30,9 +30,7 @@ class Here:
     def start(self, argv: Sequence[str]) -> Running:
         """Start a command and go on."""
         pipe = subprocess.PIPE
-        return _Process(
-            subprocess.Popen(list(argv), text=True, cwd="/", stdin=pipe, stdout=pipe, stderr=pipe)
-        )
+        return _Process(subprocess.Popen(list(argv), text=True, cwd="/", stdin=pipe, stdout=pipe, stderr=pipe))
 
     def close(self) -> None:
         """Nothing to give back."""

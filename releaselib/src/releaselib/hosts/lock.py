@@ -1,80 +1,170 @@
 """The lock of a stage, which cannot outlive its holder, and through it the journal is written.
 
-A held channel to each lock host runs ``flock``; when the holder dies, the channel closes and the lock
-is free. What the holder writes goes to the journal there, line by line, each acknowledged.
+A held channel to each lock host holds a lock there (flock). It is free when the channel ends, and when its
+holder, who sends a pulse every few seconds, is not heard any more. Each lock has a number that only grows:
+every script that changes something carries it as its *fence*, and a host that has seen a higher one refuses
+it. So a holder that was cut off and lives on can do no harm.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
-from releaselib.decide.journal import Began, Event, History, written
+from releaselib.config.stage import Stage
+from releaselib.decide.journal import Event, History, written
 from releaselib.errors import CommandFailed, Locked, ReleaseError
-from releaselib.hosts.connection import Remote, Running
+from releaselib.hosts.connection import Remote, Running, Unreachable
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.scripts import call, start
+from releaselib.progress import say
 
 HELD = 75
+PULSE = 3.0
+"""Seconds between two signs of life of the holder."""
+PATIENCE = 15
+"""Seconds without one after which a host gives the lock up."""
+LOST = (OSError, ValueError, ReleaseError)
+"""What is raised when the other end of a channel is gone, or closed."""
 
 
-class Journal:
-    """The journal of a stage while its lock is held; one JSON object a line, on every lock host."""
+class Lock:
+    """The lock of a stage while it is held, on every lock host; ``fence`` is its number."""
 
-    def __init__(self, held: Sequence[tuple[Host, Running]]) -> None:
-        self._held = held
+    def __init__(self, held: Mapping[Host, Running], found: Mapping[Host, dict[str, Any]]) -> None:
+        self._held = dict(held)
+        self._talking = threading.Lock()
+        self._lost = ""
+        self.fence = max(one["fence"] for one in found.values()) + 1
+        self.frozen = next((one["frozen"] for one in found.values() if one["frozen"]), "")
 
     def write(self, event: Event) -> None:
-        """Append an event on every lock host and wait until it is written. Raises CommandFailed."""
-        line = written(event)
-        for host, running in self._held:
-            if not _acknowledged(running, line):
-                raise CommandFailed(
-                    f"{host.name}: the journal cannot be written, so the lock is not held",
-                    cause=_last_lines(running),
-                    next_step="fab status",
-                )
+        """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost."""
+        self.tell(f"write {written(event)}")
 
+    def tell(self, words: str, hosts: list[Host] | None = None) -> None:
+        """Have something done by what holds the lock on every lock host (see lock.py)."""
+        with self._talking:
+            for host in hosts or self._held:
+                answer = self._lost or self._answer(host, words)
+                if answer != "done":
+                    self._lost = answer
+                    raise CommandFailed(
+                        f"{host.name}: the journal cannot be written, so the lock is not held: "
+                        "whoever takes it now is safe from this command",
+                        cause=answer,
+                        next_step="fab status",
+                    )
 
-def _acknowledged(running: Running, line: str) -> bool:
-    try:
-        running.send(line)
-        return running.receive() == "written"
-    except (OSError, ValueError, ReleaseError):  # its end is gone, or closed
-        return False
+    def _answer(self, host: Host, words: str) -> str:
+        try:
+            self._held[host].send(words)
+            return self._held[host].receive() or f"{host.name}: {_last_lines(self._held[host])}"
+        except LOST as error:
+            return str(error)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Send signs of life for the length of the block."""
+        over = threading.Event()
+
+        def pulse() -> None:
+            with suppress(ReleaseError):  # the next event tells
+                while not over.wait(PULSE):
+                    self.tell("pulse")
+
+        thread = threading.Thread(target=pulse, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def release(self) -> None:
+        """Give it up."""
+        for running in self._held.values():
+            _last_lines(running)
 
 
 def _last_lines(running: Running) -> str:
     try:
         return running.finish().last_lines
-    except (OSError, ValueError, ReleaseError) as error:
+    except LOST as error:
         return str(error)
 
 
 @contextmanager
-def hold(fleet: Fleet) -> Iterator[Journal]:
-    """Hold the lock of the stage for the length of a ``with`` block.
+def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: bool = False) -> Iterator[Lock]:
+    """Hold the lock of the stage for the length of a ``with`` block, waiting for it up to ``wait`` seconds.
 
-    Raises Locked with who holds it, since when and for what.
+    ``holder`` is what others are told: who, since when and for what.
+
+    Raises Locked with who holds it, since when and for what; also while the stage is frozen, unless ``frozen``
+    says that this may be.
     """
-    held: list[tuple[Host, Running]] = []
+    held, found = _waited_for(fleet, holder, wait)
+    lock = Lock(held, found)
+    try:
+        if lock.frozen and not frozen:
+            raise frozen_by(fleet.stage, lock.frozen)
+        lock.tell(f"fence {lock.fence}")
+        _copy_journal(fleet, lock, found)
+        fleet.fence = lock.fence
+        with lock.alive():
+            yield lock
+    finally:
+        lock.release()
+
+
+def _waited_for(fleet: Fleet, holder: str, wait: float) -> tuple[dict[Host, Running], dict[Host, dict[str, Any]]]:
+    end, told = time.monotonic() + wait, ""
+    while True:
+        try:
+            return _taken(fleet, holder)
+        except Locked as error:
+            if time.monotonic() > end:
+                raise
+            if error.what != told:
+                told = error.what
+                say(f"{told}; waiting for up to {wait:g} s")
+            time.sleep(1)
+
+
+def _taken(fleet: Fleet, holder: str) -> tuple[dict[Host, Running], dict[Host, dict[str, Any]]]:
+    """What holds the lock on each lock host, and what it found there; on all of them or on none.
+
+    Without proxies they are app hosts, of which those will do that can be reached.
+    """
+    held: dict[Host, Running] = {}
+    found: dict[Host, dict[str, Any]] = {}
+    lost: list[Unreachable] = []
     try:
         for host in fleet.stage.lock_hosts:
-            held.append((host, _take(fleet.remote(host))))
-        yield Journal(held)
-    finally:
-        for _, running in held:
-            _last_lines(running)  # its end may be gone
+            try:
+                held[host], found[host] = _take(fleet.remote(host), holder)
+            except Unreachable as error:
+                lost.append(error)
+        if lost and (fleet.stage.proxy or not held):
+            raise lost[0]
+    except BaseException:
+        for running in held.values():
+            _last_lines(running)
+        raise
+    return held, found
 
 
-def _take(remote: Remote) -> Running:
-    running = start(remote, "lock.sh")
+def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
+    running = start(remote, "lock.sh", patience=PATIENCE, holder=holder)
     first = running.receive()
-    if first == "locked":
-        return running
+    found = dict(json.loads(first)) if first.startswith("{") else {}
+    if found.get("state") == "locked":
+        return running, found
     done = running.finish()
     if done.code == HELD:
-        raise taken(remote.stage, History.of([first, *done.stdout.split("\n")], locked=True))
+        raise taken(remote.stage, str(found.get("holder")))
     raise CommandFailed(
         f"{remote.host.name}: the stage cannot be locked",
         cause=done.last_lines,
@@ -82,24 +172,39 @@ def _take(remote: Remote) -> Running:
     )
 
 
-def taken(stage: Stage, history: History) -> Locked:
-    """The error for a stage that somebody holds, with that history. Pure."""
+def _copy_journal(fleet: Fleet, lock: Lock, found: Mapping[Host, dict[str, Any]]) -> None:
+    """The longest journal is the one that is believed; lock hosts that are new or behind get it."""
+    longest = max(found, key=lambda host: int(found[host]["lines"]))
+    behind = [host for host, one in found.items() if one["last"] != found[longest]["last"]]
+    if behind:
+        text = call(fleet.remote(longest), "lock_journal.sh", lines=found[longest]["lines"])
+        lock.tell(f"copy {json.dumps(text.rstrip().splitlines()[:-1])}", behind)
+
+
+def taken(stage: Stage, holder: str) -> Locked:
+    """The error for a stage that somebody holds. Pure."""
     return Locked(
-        f"stage {stage.name} is locked by {holder(history.last_began)}",
-        next_step="wait for its end; fab lock.show tells when it is free",
+        f"stage {stage.name} is locked by {holder}",
+        next_step=f"wait for its end (--wait 300), or fab lock.show --stage {stage.name}",
     )
 
 
-def holder(began: Began | None) -> str:
-    """Who, since when and for what, from the event with which the holder began. Pure."""
-    if not began:
-        return "somebody who has not said more yet"
-    version = began.release.version if began.release else ""
-    return f"{began.who} since {began.when}: {began.action} {version}".rstrip()
+def frozen_by(stage: Stage, text: str) -> Locked:
+    """The error for a stage that was frozen; ``text`` is what was written down of that. Pure."""
+    frozen = dict(json.loads(text))
+    return Locked(
+        f"stage {stage.name} is frozen by {frozen['who']} since {frozen['when']}: {frozen['why']}",
+        next_step=f"fab lock.release --stage {stage.name}, once that is over",
+    )
 
 
 def read_journal(fleet: Fleet, lines: int) -> History:
-    """The last lines of the journal of the first lock host. Raises CommandFailed."""
-    remote = fleet.remote(fleet.stage.lock_hosts[0])
-    *events, state = call(remote, "lock_journal.sh", lines=lines).rstrip().split("\n")
-    return History.of(events, state == "locked")
+    """The last lines of the longest journal of the lock hosts that can be reached. Raises CommandFailed."""
+    results = fleet.each(
+        fleet.stage.lock_hosts, lambda remote: call(remote, "lock_journal.sh", lines=lines).rstrip().split("\n")
+    )
+    if not results.succeeded:
+        raise next(iter(results.failures.values()))
+    *events, _ = max(results.succeeded.values(), key=len)
+    holders = (text[-1].partition("locked ")[2] for text in results.succeeded.values())
+    return History.of(events, next(filter(None, holders), ""))

@@ -1,62 +1,37 @@
-"""nginx on the proxies: site and upstream are rendered here (pure) and applied there.
+"""nginx on the proxies: its configuration is rendered here (pure) and laid down and switched there.
 
-The upstream file is the one thing that a switch replaces. It also holds, as a variable, which slot
-and version it means, and the site answers that at ``/-/release`` to the proxy itself: so nginx can
-be asked what it really serves.
+Both slots' upstreams stand in the configuration, and nginx asks the file system for each request which slot
+it is: the folder that the link ``live`` leads to holds a file of the slot's name. So a switch is the renaming
+of one link. ``/-/release`` is answered out of the same folder, and ``/-/config`` tells which configuration
+nginx has loaded: it is reloaded before a switch, and only when its hosts, ports or site have changed.
 """
 
+import hashlib
+import html
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
-from releaselib.decide.view import UNSET
+from releaselib.config.stage import Stage
+from releaselib.decide.budget import share
+from releaselib.decide.view import Served
+from releaselib.decide.watch import Traffic
+from releaselib.errors import ConfigError
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.scripts import call
 from releaselib.render import render
 
 TEMPLATE = "release.d/nginx.conf.j2"
-OWN = """\
-# The main configuration of an nginx that belongs to this project alone.
-daemon on;
-pid "{nginx}/nginx.pid";
-error_log "{nginx}/error.log";
-worker_processes 2;
-worker_shutdown_timeout {drain}s;
-events {{ worker_connections 1024; }}
-http {{
-    access_log "{nginx}/access.log";
-    client_body_temp_path "{nginx}/body";
-    proxy_temp_path "{nginx}/proxy";
-    fastcgi_temp_path "{nginx}/fastcgi";
-    uwsgi_temp_path "{nginx}/uwsgi";
-    scgi_temp_path "{nginx}/scgi";
-    include "{site}";
-}}
-"""
 
 
 def identifier(project: str) -> str:
     """The project's name as nginx can use it in a variable; one that starts with a digit it would cut."""
     return re.sub(r"\W|^(?=\d)", "_", project)
-
-
-def upstream(project: str, servers: Sequence[str], serves: str) -> str:
-    """The upstream file for these ``address:port``; ``serves`` is "SLOT VERSION". Pure."""
-    name = identifier(project)
-    lines = [f"    server {server};" for server in servers] or ["    server 127.0.0.1:9 down;"]
-    return "\n".join(
-        [
-            f"# {serves}",
-            f'map "" ${name}_release {{ default "{serves}"; }}',
-            f"upstream {name} {{",
-            *lines,
-            "    keepalive 32;",
-            "}",
-            "",
-        ]
-    )
 
 
 def servers(stage: Stage, hosts: Sequence[Host], slot: str) -> list[str]:
@@ -67,61 +42,179 @@ def servers(stage: Stage, hosts: Sequence[Host], slot: str) -> list[str]:
     return [f"{host.visitors}:{port}" for port in stage.ports(slot) for host in hosts]
 
 
-def site(template: str, stage: Stage) -> str:
-    """The site's text. Pure. Raises ConfigError for a name that is not given."""
-    name = identifier(stage.project)
-    values = {
-        "project": stage.project,
-        "upstream_file": stage.paths.upstream,
-        "upstream": name,
-        "release_variable": f"{name}_release",
-        "listen": stage.listen,
-        "server_name": stage.server_name,
+@dataclass(frozen=True)
+class Configuration:
+    """The files of a configuration by name, and the digest by which nginx tells that it has loaded it."""
+
+    digest: str
+    files: dict[str, str]
+
+
+def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> Configuration:
+    """The project's site, and what it includes, for what is known of each slot. Pure.
+
+    Raises ConfigError for a site that cannot be rendered.
+    """
+    first = canary_hosts(stage, known)
+    values = _values(stage) | {
+        "digest": "@DIGEST@",
+        "upstreams": {slot: known[slot].servers for slot in sorted(known)},
+        "canaries": {slot: servers(stage, first, slot) for slot in sorted(known)} if first else {},
+        "share": round(100 * len(first) / len(stage.app), 1),
     }
-    return render(template, values, TEMPLATE)
+    files = {
+        "site.conf": site(template, stage),
+        "http.conf": _rendered("nginx_http.conf.j2", values),
+        "server.conf": _rendered("nginx_server.conf.j2", values),
+    }
+    whole = "\0".join(f"{name}\0{text}" for name, text in files.items())
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return Configuration(digest, files | {"http.conf": files["http.conf"].replace("@DIGEST@", digest)})
+
+
+def canary_hosts(stage: Stage, known: Mapping[str, Served]) -> list[Host]:
+    """The hosts whose new slot gets its share of visitors first: of those that every slot has. Pure."""
+    held = [host for host in stage.app if all(host.name in one.hosts for one in known.values() if one.hosts)]
+    return held[: max(1, share(stage.canary, len(stage.app)))] if stage.canary else []
+
+
+def site(template: str, stage: Stage) -> str:
+    """The text of the project's site. Pure.
+
+    Raises ConfigError for a name that is not given, and for a site that does not include what it must.
+    """
+    keys = ("project", "name", "listen", "server_name", "http_conf", "server_conf")
+    if missing := [name for name in keys[-2:] if not re.search(rf"\binclude\b.*{name}", template)]:
+        raise ConfigError(
+            f"{TEMPLATE} includes no {' and no '.join(missing)}: it is of an older template",
+            next_step="fab template.update brings the new one (docs/operations.md shows what it must have)",
+        )
+    values = _values(stage)
+    return render(template, {key: values[key] for key in keys}, TEMPLATE)
 
 
 def own(stage: Stage) -> str:
     """The main configuration of an nginx of the stage's own. Pure."""
+    return _rendered("nginx_own.conf.j2", _values(stage))
+
+
+def page(title: str, words: str) -> str:
+    """A page for visitors. Pure."""
+    return _rendered("nginx_page.html.j2", {"title": html.escape(title), "words": html.escape(words)})
+
+
+def _values(stage: Stage) -> dict[str, Any]:
     paths = stage.paths
-    return OWN.format(nginx=paths.nginx, site=paths.site, drain=max(1, stage.drain_timeout))
+    return {
+        **paths.variables,
+        "project": stage.project,
+        "stage": stage.name,
+        "name": identifier(stage.project),
+        "slots": stage.slots,
+        "listen": stage.listen,
+        "server_name": stage.server_name,
+        "probe": stage.probe_port,
+        "drain": max(1, stage.drain_timeout),
+        "watched": stage.watched,
+        "access_log": stage.access_log,
+        "http_conf": f"{paths.conf}/http.conf",
+        "server_conf": f"{paths.conf}/server.conf",
+    }
 
 
-def setup(remote: Remote, text: str) -> None:
-    """Install the site and an empty upstream where there is none, and start nginx.
+def _rendered(name: str, values: Mapping[str, Any]) -> str:
+    text = (resources.files("releaselib.hosts") / "conf" / name).read_text("utf-8")
+    return render(text, values, name)
 
-    Raises CommandFailed with nginx's own words; then the old files are back in place.
+
+def line(stage: Stage, slot: str, served: Served) -> str:
+    """What nginx answers at /-/release while that slot is live: whose it is, too. Pure."""
+    release = served.release
+    return f"{slot} {release.version} {release.staged} {stage.project} {stage.name}"
+
+
+def configure(
+    remote: Remote,
+    conf: Configuration,
+    known: Mapping[str, Served],
+    *,
+    adopt: str = "",
+    boot: Mapping[str, str] = MappingProxyType({}),
+    health: Mapping[str, Any] | None = None,
+) -> None:
+    """Have a configuration loaded, and what is known of each slot laid down; nothing is switched.
+
+    nginx is reloaded when it has not loaded it yet. With ``health`` this proxy must see all behind it healthy
+    first. ``adopt`` is the live slot of a proxy that has no link yet, ``boot`` what starts an own nginx after a
+    restart. Raises CommandFailed with nginx's own
+    words; then the old configuration is back in place.
     """
     stage = remote.stage
-    files = {"site.conf": text, "nginx.conf": own(stage), "upstream.conf": upstream(stage.project, [], UNSET)}
-    call(remote, "nginx_setup.sh", given=files, next_step=f"mend {TEMPLATE}, then fab nginx.setup")
+    given = {
+        "health": health or {},
+        "conf": conf.files,
+        "slots": {slot: {"line": line(stage, slot, one), **asdict(one)} for slot, one in known.items()},
+        "nothing.html": page("Nothing is released here yet", f"{stage.project} has no live release."),
+        "nginx.conf": own(stage),
+        **boot,
+    }
+    values: dict[str, Any] = {
+        "digest": conf.digest,
+        "adopt": adopt,
+        "probe": stage.loopback,
+        "names": stage.server_name,
+    }
+    hint = "visitors are served as before; mend what it says, then run it again"
+    call(remote, "nginx_configure.sh", **values, given=given, next_step=hint)
 
 
-def prepare(remote: Remote, text: str, health: dict[str, Any]) -> None:
-    """Lay the new upstream beside the old one, tested, after this proxy saw all behind it healthy."""
-    hint = "can this proxy reach the app hosts' ports? visitors are served as before"
-    call(remote, "nginx_prepare.sh", given={"upstream": text, "health": health}, next_step=hint)
+def ready(remote: Remote, health: Mapping[str, Any]) -> None:
+    """Have what lies there loaded, and see the processes healthy that are asked: nothing else is needed to switch.
+
+    nginx is reloaded only when it runs with something else, or not at all. Raises CommandFailed.
+    """
+    given = {"health": health, "conf": {}, "slots": {}, "nothing.html": "", "nginx.conf": ""}
+    values: dict[str, Any] = {"digest": "", "adopt": "", "probe": remote.stage.loopback, "names": ""}
+    call(remote, "nginx_configure.sh", **values, given=given, next_step="fab status")
 
 
-def switch(remote: Remote, serves: str, *, back: bool = False, seconds: float = 10) -> None:
-    """Put the prepared upstream in place (or the previous one), reload, and ask until it is served."""
-    stage = remote.stage
-    call(
-        remote,
-        "nginx_switch.sh",
-        file="upstream.previous" if back else "next/upstream.conf",
-        serves=serves,
-        url=stage.loopback,
-        host=stage.host_header,
-        limit=seconds,
-        next_step="fab status",
-    )
+def switch(remote: Remote, slot: str, serves: str) -> None:
+    """Let visitors get that slot (none, for the empty text), and ask nginx for it. Raises CommandFailed."""
+    values: dict[str, Any] = {"slot": slot, "serves": serves, "probe": remote.stage.loopback}
+    call(remote, "nginx_switch.sh", **values, next_step="fab status")
 
 
-def drain(remote: Remote) -> int:
-    """Wait until old workers are gone; how many are left after ``drain_timeout`` seconds."""
+def retire(remote: Remote, slot: str) -> int:
+    """Wait until no request is open to a slot, then forget it, so that nobody switches to it.
+
+    Returns how many were still open after ``drain_timeout`` seconds. Raises CommandFailed for the live slot.
+    """
     limit = remote.stage.drain_timeout
-    return int(call(remote, "nginx_drain.sh", limit=limit, seconds=limit))
+    return int(call(remote, "nginx_open.sh", slot=slot, limit=limit, retire="yes", seconds=limit))
+
+
+def open_requests(remote: Remote, slot: str) -> int:
+    """Wait until no request is open to a slot; how many are, after ``drain_timeout`` seconds."""
+    limit = remote.stage.drain_timeout
+    return int(call(remote, "nginx_open.sh", slot=slot, limit=limit, retire="no", seconds=limit))
+
+
+def canary(remote: Remote, slot: str) -> None:
+    """Let a share of visitors get the canary hosts of a slot; none, for the empty text. Raises CommandFailed."""
+    call(remote, "nginx_canary.sh", slot=slot, next_step="fab status")
+
+
+def watch(remote: Remote, action: str) -> dict[str, Traffic]:
+    """``start``, ``read`` or ``stop`` to have nginx write down how requests go; upstream -> traffic since start."""
+    told = call(remote, "nginx_watch.sh", action=action, next_step="fab status").strip()
+    return {name: Traffic(*counts) for name, counts in json.loads(told or "{}").items()}
+
+
+def maintenance(remote: Remote, text: str) -> None:
+    """Answer everybody with 503 and a page that says ``text``; the empty text ends that. Raises CommandFailed."""
+    given = {"maintenance.html": page("Maintenance", text)} if text else {}
+    hint = f"fab nginx.setup --stage {remote.stage.name}"
+    call(remote, "nginx_maintenance.sh", action="on" if text else "off", given=given, next_step=hint)
 
 
 def control(remote: Remote, action: str) -> str:

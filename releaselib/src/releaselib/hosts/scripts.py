@@ -13,7 +13,7 @@ import shlex
 from importlib import resources
 from typing import Any
 
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import TIMED_OUT, Remote, Running
 
@@ -29,6 +29,9 @@ CODES = {
     75: "somebody else is at work on this host",
     76: "nginx does not accept the configuration; the old one is back in place",
     77: "nginx did not take the new configuration",
+    79: "visitors are served from that slot",
+    81: "somebody else is at work on the stage now; nothing was changed here",
+    80: "the slot was not made ready on this proxy; nothing was switched",
     78: "this proxy does not see every process healthy; nothing was switched",
     TIMED_OUT: "it was given up; there it may go on to its own end",
 }
@@ -41,25 +44,31 @@ def text(name: str) -> str:
     return (resources.files("releaselib.hosts") / "remote" / name).read_text("utf-8")
 
 
-def script(stage: Stage, name: str, **values: object) -> tuple[str, ...]:
+def script(stage: Stage, name: str, fence: int = 0, **values: object) -> tuple[str, ...]:
     """The command that runs ``remote/NAME`` with these values, the stage's paths and its programs. Pure."""
     body = text("common.sh") + text(name)
     programs = {f"{found}_py": text(f"{found}.py") for found in re.findall(r"\$(\w+)_py\b", body)}
-    settings = {"python": stage.python, "nginx_of": stage.nginx, "sudo": "yes" if stage.sudo else "no"}
+    settings = {
+        "python": stage.python,
+        "nginx_of": stage.nginx,
+        "sudo": "yes" if stage.sudo else "no",
+        "local_stage": "yes" if stage.local else "no",
+        "fence": fence,
+    }
     variables = stage.paths.variables | settings | programs | values
     head = "".join(f"{key}={shlex.quote(str(value))}\n" for key, value in variables.items())
     return ("sh", "-euc", head + body, name)
 
 
 def call(
-    remote: Remote, name: str, *, given: Any = None, next_step: str = "", seconds: float = 0, **values: object
+    remote: Remote, name: str, *, given: Any = None, next_step: str = "", seconds: float = 0, **values: Any
 ) -> str:
     """Run ``remote/NAME`` on a host and return its standard output; ``given``, as JSON, is its input.
 
     ``seconds`` is what it may take beyond the stage's command_timeout. Raises CommandFailed with host, what
     failed (CODES) and the last lines.
     """
-    argv = script(remote.stage, name, **values)
+    argv = script(remote.stage, name, remote.fence, **values)
     done = remote.run(argv, json.dumps(given or {}), seconds=seconds)
     if done.code:
         words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
@@ -69,4 +78,4 @@ def call(
 
 def start(remote: Remote, name: str, **values: object) -> Running:
     """Start ``remote/NAME`` on a host and go on."""
-    return remote.start(script(remote.stage, name, **values))
+    return remote.start(script(remote.stage, name, remote.fence, **values))

@@ -1,5 +1,6 @@
 """A slot on a host: its files, staging a release in it, and what can be done with it later."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -9,12 +10,11 @@ from releaselib.decide.release import Release
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.scripts import call
 
+UNCOUNTED = ("release.json", "boot.sh", "boot.service")
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
 
 
-def files(
-    release: Release, supervisord: str, pins: tuple[str, str], health: dict[str, Any]
-) -> dict[str, str]:
+def files(release: Release, supervisord: str, pins: tuple[str, str], health: dict[str, Any]) -> dict[str, str]:
     """Every file of a slot that comes from here, by its name; ``pins`` are of release and tools. Pure."""
     return {
         "supervisord.conf": supervisord,
@@ -25,22 +25,31 @@ def files(
     }
 
 
-def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File | None) -> None:
+def digest(content: dict[str, str]) -> str:
+    """What tells one filling of a slot from another: all but who released it, and the host's. Pure."""
+    whole = "\0".join(f"{name}\0{text}" for name, text in content.items() if name not in UNCOUNTED)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File | None, *, start: bool = True) -> str:
     """Install, start and health-check a release in an idle slot of one host; visitors notice nothing.
 
-    Raises CommandFailed with the phase and the last lines of whatever failed.
+    Without ``start`` it is complete then, but does not run. Returns "kept" for a slot that held exactly this, else
+    "built". Raises CommandFailed with the phase and the last lines of whatever failed.
     """
-    call(
+    return call(
         remote,
         "slot_stage.sh",
         slot=slot,
+        digest=digest(content),
         index=remote.stage.index.url,
+        start="yes" if start else "no",
         uv_url=uv.url if uv else "",
         uv_sha256=uv.sha256 if uv else "",
         given=content,
         seconds=remote.stage.health_timeout,
-        next_step=f"fab host.logs --hosts {remote.host.name} --slot {slot} shows more; then release again",
-    )
+        next_step=f"fab host.logs --stage {remote.stage.name} --hosts {remote.host.name} --slot {slot}",
+    ).strip()
 
 
 def act(remote: Remote, action: str, *slots: str) -> str:

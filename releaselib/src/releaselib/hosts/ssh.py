@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from releaselib.config.inventory import Host
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.hosts.connection import TIMED_OUT, Distrusted, Unreachable
 from releaselib.process import Output, quoted
 
@@ -36,7 +36,7 @@ class Ssh:
     """A host over one ssh connection, opened at once; raises Unreachable with the cause."""
 
     def __init__(self, host: Host, stage: Stage) -> None:
-        self.host, self.stage = host, stage
+        self.host, self.stage, self.fence = host, stage, 0
         self.connection = _connect(host, stage)
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
@@ -168,11 +168,7 @@ def _prepared(host: Host, user: str, stage: Stage) -> fabric.Connection:
     import fabric
 
     connection = fabric.Connection(
-        host.address,
-        user=user or None,
-        port=host.port,
-        connect_timeout=stage.connect_timeout,
-        connect_kwargs={},
+        host.address, user=user or None, port=host.port, connect_timeout=stage.connect_timeout, connect_kwargs={}
     )
     client: paramiko.SSHClient = connection.client
     client.load_system_host_keys()

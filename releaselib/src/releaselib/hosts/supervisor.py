@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any
 
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
 from releaselib.errors import ConfigError
 from releaselib.render import render

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -69,14 +70,19 @@ class Simple:
         twine = (sys.executable, "-m", "twine", "--no-color", "upload")
         options = ("--non-interactive", "--disable-progress-bar")
         where = ("--repository-url", self.table.upload_url, "--username", self.table.username)
-        process.run(
-            (*twine, *options, *where, *names),
-            env={"TWINE_PASSWORD": self.password(), "COLUMNS": "200"},
-            error=IndexFailed,
-            what=f"the index {self.table.upload_url} refused the upload",
-            next_step=f"check [index] username ({self.table.username}) and {PASSWORD}, "
-            "then run the command again",
-        )
+        try:
+            process.run(
+                (*twine, *options, *where, *names),
+                env={"TWINE_PASSWORD": self.password(), "COLUMNS": "200"},
+                error=IndexFailed,
+                what=f"the index {self.table.upload_url} did not take the upload",
+                next_step="look at the index's log and disk, then run the command again",
+            )
+        except IndexFailed as error:
+            if re.search(r"\b40[13]\b", error.cause):
+                error.what = f"the index {self.table.upload_url} refused the upload"
+                error.next_step = f"check [index] username ({self.table.username}) and {PASSWORD}, then run it again"
+            raise
 
     def password(self) -> str:
         """The upload password, from the environment. Raises Refused without one."""

@@ -18,27 +18,29 @@ if TYPE_CHECKING:
     from releaselib.wheels.build import Built
 
 
-@task(plan="print what would be done, and do nothing")
+@task(plan="print what would be done, and do nothing", canary_only="stop when the canary hosts have had their share")
 def release(
     stage: str = "local",
     version: str = "",
     name: str = "",
     ref: str = "",
     profile: str = "",
+    hosts: str = "",
+    exclude: str = "",
+    wait: int = 0,
     plan: bool = False,
+    canary_only: bool = False,
 ) -> Report | Plan:
     """Release: version, build, publish, stage in the idle slot, switch, prove.
 
     Example: fab release --stage production
     """
-    wanted = Wanted(version=version, name=name, ref=ref, profile=profile)
+    wanted = Wanted(version, name, ref, "", profile, hosts, exclude, wait, canary_only)
     return (releaselib.plan if plan else releaselib.release)(releaselib.load(), stage, wanted)
 
 
 @task()
-def plan(
-    stage: str = "local", version: str = "", name: str = "", ref: str = "", profile: str = ""
-) -> Report | Plan:
+def plan(stage: str = "local", version: str = "", name: str = "", ref: str = "", profile: str = "") -> Report | Plan:
     """Print what a release would do, without doing it.
 
     Example: fab plan --stage production --json
@@ -47,12 +49,12 @@ def plan(
 
 
 @task()
-def rollback(stage: str = "local", version: str = "") -> Report:
+def rollback(stage: str = "local", version: str = "", wait: int = 0) -> Report:
     """Go back to the release before the live one, or to a version.
 
     Example: fab rollback --stage production
     """
-    return releaselib.rollback(releaselib.load(), stage, Wanted(version=version))
+    return releaselib.rollback(releaselib.load(), stage, Wanted(version=version, wait=wait))
 
 
 @task(out="the folder for wheel and sdist (default: dist)")
@@ -75,22 +77,27 @@ def publish(stage: str = "", built: str = "-") -> str:
     return releaselib.publish(releaselib.load(), json.loads(text), stage=stage)
 
 
-@task()
+@task(missing="bring the live release to hosts that were left out, are new or were rebuilt, and visitors to them")
 def deploy(
-    stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = ""
+    stage: str = "local",
+    version: str = "",
+    slot: str = "",
+    profile: str = "",
+    hosts: str = "",
+    exclude: str = "",
+    wait: int = 0,
+    missing: bool = False,
 ) -> Report:
     """Stage a published version in an idle slot; visitors notice nothing.
 
     Example: fab deploy --stage staging --version 2026.11.23.1
     """
-    wanted = Wanted(version=version, slot=slot, profile=profile, hosts=hosts)
-    return releaselib.deploy(releaselib.load(), stage, wanted)
+    wanted = Wanted(version=version, slot=slot, profile=profile, hosts=hosts, exclude=exclude, wait=wait)
+    return (releaselib.join if missing else releaselib.deploy)(releaselib.load(), stage, wanted)
 
 
 @task("slot")
-def create(
-    stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = ""
-) -> Report:
+def create(stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = "") -> Report:
     """The same as `fab deploy`: a slot is built by staging a version in it.
 
     Example: fab slot.create --stage staging --slot b --version 2026.11.23.1
@@ -99,21 +106,21 @@ def create(
 
 
 @task()
-def quickdeploy(stage: str = "local", ref: str = "", slot: str = "", profile: str = "") -> Report:
+def quickdeploy(stage: str = "local", ref: str = "", slot: str = "", profile: str = "", wait: int = 0) -> Report:
     """Build, publish and stage a commit, without a switch.
 
     Example: fab quickdeploy --stage staging --ref fix-login
     """
-    return releaselib.quickdeploy(releaselib.load(), stage, Wanted(ref=ref, slot=slot, profile=profile))
+    return releaselib.quickdeploy(releaselib.load(), stage, Wanted(ref=ref, slot=slot, profile=profile, wait=wait))
 
 
 @task()
-def switch(stage: str = "local", slot: str = "") -> Report:
+def switch(stage: str = "local", slot: str = "", wait: int = 0) -> Report:
     """Point every proxy at another slot, after a health check of it.
 
     Example: fab switch --stage staging --slot b
     """
-    return releaselib.switch(releaselib.load(), stage, Wanted(slot=slot))
+    return releaselib.switch(releaselib.load(), stage, Wanted(slot=slot, wait=wait))
 
 
 @task()
@@ -123,6 +130,15 @@ def status(stage: str = "local") -> Status:
     Example: fab status --stage production
     """
     return releaselib.status(releaselib.load(), stage)
+
+
+@task()
+def drill(stage: str = "local") -> str:
+    """Rehearse a rollback, all but the switch itself, and say how long it would take.
+
+    Example: fab drill --stage production
+    """
+    return releaselib.drill(releaselib.load(), stage)
 
 
 @task(number="how many events")

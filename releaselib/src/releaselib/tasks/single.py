@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import releaselib
 from releaselib.decide.release import Wanted
+from releaselib.errors import ConfigError
 from releaselib.tasks.task import task
 
 if TYPE_CHECKING:
+    from releaselib.decide.journal import Report
     from releaselib.forge import Outcome
 
 
@@ -66,6 +68,53 @@ for _action, _words in {
     _nginx(_action, _words)
 
 
+@task("nginx", "sync")
+def sync_proxies(stage: str = "local") -> Report:
+    """Have the proxies load the site as it is now, and send nobody to hosts that are in release.toml no more.
+
+    Example: fab nginx.sync --stage production
+    """
+    return releaselib.sync_proxies(releaselib.load(), stage)
+
+
+@task("maintenance", text="what the page says")
+def on(stage: str = "local", text: str = "We are back soon.") -> dict[str, str]:
+    """Answer every visitor of all proxies with 503 and a page, at once.
+
+    Example: fab maintenance.on --stage production --text 'Back at noon.'
+    """
+    return releaselib.maintain(releaselib.load(), stage, text)
+
+
+@task("maintenance")
+def off(stage: str = "local") -> dict[str, str]:
+    """Serve visitors again, at once.
+
+    Example: fab maintenance.off --stage production
+    """
+    return releaselib.maintain(releaselib.load(), stage, "")
+
+
+@task("lock", why="the reason, which everybody is shown who tries to release")
+def hold(stage: str = "local", why: str = "") -> str:
+    """Freeze a stage: nobody releases to it until lock.release, also after this session has ended.
+
+    Example: fab lock.hold --stage production --why 'the big sale'
+    """
+    if not why.strip():
+        raise ConfigError("a freeze needs its reason", next_step=f"fab lock.hold --stage {stage} --why '...'")
+    return releaselib.freeze(releaselib.load(), stage, why)
+
+
+@task("lock", "release")
+def release_lock(stage: str = "local") -> str:
+    """End a freeze.
+
+    Example: fab lock.release --stage production
+    """
+    return releaselib.freeze(releaselib.load(), stage, "")
+
+
 @task("lock")
 def show(stage: str = "local") -> str:
     """Who holds the lock of a stage; it frees itself when its holder ends or dies.
@@ -100,9 +149,7 @@ def logs(stage: str = "local", slot: str = "", hosts: str = "", lines: int = 50)
     port="the port to listen on",
     username="the user who may upload",
 )
-def serve(
-    folder: str = "index", host: str = "127.0.0.1", port: int = 8080, username: str = "releaser"
-) -> None:
+def serve(folder: str = "index", host: str = "127.0.0.1", port: int = 8080, username: str = "releaser") -> None:
     """Run the team's pypiserver in front; the upload password is RELEASELIB_INDEX_PASSWORD.
 
     Example: RELEASELIB_INDEX_PASSWORD=... fab index.serve --folder /srv/index --host 0.0.0.0

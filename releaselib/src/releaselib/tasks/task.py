@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from fabric import task as fabric_task
@@ -19,6 +20,8 @@ COMMON = {
     "json": "print the result as JSON, which the next command can take",
     "quiet": "no progress, results only",
     "hosts": "only these hosts: names or globs with commas between",
+    "exclude": "not these hosts: names or globs with commas between",
+    "wait": "seconds to wait for somebody else's lock (default: none)",
     "slot": "the slot to work on: a, b, ...",
     "version": "a version (PEP 440)",
     "ref": "a branch, tag or commit; HEAD of a clean branch without it",
@@ -69,9 +72,10 @@ def with_errors(act: Callable[[], None]) -> None:
     except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except KeyboardInterrupt:
-        print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        with suppress(OSError):  # the terminal may be gone
+            print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
+        sys.exit(128 + getattr(error, "number", 2))
 
 
 def _print(value: Any, as_json: bool) -> None:

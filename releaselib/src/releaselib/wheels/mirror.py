@@ -47,9 +47,7 @@ def needed(wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] | 
     extras = ["", *sorted(e for r in own for e in r.extras)]
     needs = [Requirement(text) for text in meta.get("requires_dist", [])]
     hosts = dict(markers or {})
-    chosen = [
-        r for r in needs if not r.marker or any(r.marker.evaluate(hosts | {"extra": e}) for e in extras)
-    ]
+    chosen = [r for r in needs if not r.marker or any(r.marker.evaluate(hosts | {"extra": e}) for e in extras)]
     for requirement in chosen:
         requirement.marker = None
     return [str(r) for r in (*chosen, *(r for r in wanted if r not in own))]

@@ -27,9 +27,7 @@ TOOLS = ("supervisor>=4.3",)
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
 CLOSED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
-UNFIT = re.compile(
-    r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)"
-)
+UNFIT = re.compile(r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)")
 WHEELLESS = re.compile(r"\b([A-Za-z0-9._-]+)==\S+ has no wheels")
 
 
@@ -66,9 +64,7 @@ class Target:
         }
 
 
-def command(
-    requirements: Path, index: Index, target: Target, *, constraints: Path, links: Path
-) -> tuple[str, ...]:
+def command(requirements: Path, index: Index, target: Target, *, constraints: Path, links: Path) -> tuple[str, ...]:
     """The command that resolves a file of requirements. Pure but for the name of this machine."""
     here = platform.system() == "Linux" and platform.machine() == target.machine
     place = () if here else ("--python-platform", f"{target.machine}-unknown-linux-gnu")
@@ -79,12 +75,7 @@ def command(
 
 
 def resolve(
-    requirements: Sequence[str],
-    index: Index,
-    target: Target,
-    *,
-    constraints: str = "",
-    links: Path | None = None,
+    requirements: Sequence[str], index: Index, target: Target, *, constraints: str = "", links: Path | None = None
 ) -> str:
     """Pins with hashes, in the form of a requirements file (``name==1.0 --hash=sha256:...``).
 
@@ -109,9 +100,7 @@ def _named(output: Output, *patterns: re.Pattern[str]) -> list[str]:
     return sorted({name for pattern in patterns for name in pattern.findall(words)})
 
 
-def _ask(
-    requirements: Sequence[str], index: Index, target: Target, constraints: str, links: Path | None
-) -> Output:
+def _ask(requirements: Sequence[str], index: Index, target: Target, constraints: str, links: Path | None) -> Output:
     with tempfile.TemporaryDirectory() as folder:
         wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
         wanted.write_text("\n".join(requirements) + "\n", "utf-8")
@@ -129,9 +118,7 @@ def _refusal(output: Output, index: Index) -> ReleaseError:
     what = "the dependencies cannot be resolved"
     if "Failed to fetch" in words:
         return IndexFailed(
-            f"resolve: the index {index.url} does not answer",
-            cause=output.last_lines,
-            next_step=f"curl {index.url}",
+            f"resolve: the index {index.url} does not answer", cause=output.last_lines, next_step=f"curl {index.url}"
         )
     if CLOSED.search(words):
         return IndexFailed(

@@ -130,8 +130,7 @@ def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | 
     existing = _tags(repo)
     if existing.get(version, commit) != commit:
         raise Refused(
-            f"tag {version} is on another commit: {existing[version][:12]}",
-            next_step="release another version",
+            f"tag {version} is on another commit: {existing[version][:12]}", next_step="release another version"
         )
     if version not in existing:
         _make_tag(repo, version, commit)

@@ -13,6 +13,11 @@ fail() { # fail CODE WORDS...: what a code means stands in hosts/scripts.py
     exit "$code"
 }
 
+no_room() { # no_room PATH: it cannot be written, for whatever reason
+    free=$(df -Pk "$(dirname "$1")" 2>/dev/null | awk 'NR == 2 { print $4 " KiB free on " $6 }')
+    fail 70 "cannot write to $1 (as $(id -un); ${free:-there is no such folder})"
+}
+
 # The Python that release.toml asks for: a path, a version like 3.12, or any python3.
 find_python() {
     case $python in
@@ -32,11 +37,17 @@ run_python() { # run_python PROGRAM ARGUMENTS...
     "$python" -IS -c "$@"
 }
 
-# One release at a time works on a host; another waits for it. Frees itself with the process.
+# One release at a time works on a host; another waits for it. Frees itself with the process. Whoever comes
+# with a lower fence than one that was here before has lost the lock of the stage to somebody.
 lock_host() {
-    mkdir -p "$prefix" && [ -w "$prefix" ] || fail 70 "cannot write to $prefix"
+    mkdir -p "$prefix" && [ -w "$prefix" ] || no_room "$prefix"
     exec 9>"$host_lock"
     flock -w 60 9 || fail 75 "another release is at work on this host (held: $host_lock)"
+    highest=$(cat "$fence_file" 2>/dev/null || echo 0)
+    [ "$fence" -ge "$highest" ] || fail 81 "the lock of the stage was taken by somebody else meanwhile"
+    [ "$fence" -eq "$highest" ] || {
+        echo "$fence" >"$fence_file.new" && mv -fT "$fence_file.new" "$fence_file"
+    } || no_room "$fence_file"
 }
 
 # A pid file outlives a power cut, and its number may be another process by then: so its command must
@@ -65,16 +76,25 @@ start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the 
         cat "$1/log/start.log" >&2
         fail 73 "supervisord does not start"
     }
+    touch "$1/runs" # after a reboot, too
 }
 
 # Its supervisord, and with it all its processes. That looks after them once a second, or at once when
 # somebody knocks at its socket.
 stop_slot() { # stop_slot FOLDER
+    rm -f "$1/runs"
     alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
     pid=$(cat "$1/run/supervisord.pid")
     kill -TERM "$pid" 2>/dev/null || true
     run_python "$common_knock_py" "$pid" "$1/run/supervisor.sock" || true
     wait_gone "$pid"
+}
+
+# Have a link lead elsewhere at once: rename(2), so that it is never gone.
+link() { # link TARGET LINK
+    rm -f "$2.new"
+    ln -s "$1" "$2.new"
+    mv -fT "$2.new" "$2"
 }
 
 # nginx as the stage wants it: its own master below prefix, or the one of the system.
@@ -113,3 +133,24 @@ unpack_files() { # unpack_files FOLDER
     run_python "$common_unpack_py" "$1"
 }
 
+# What ran comes back when the machine was restarted: by systemd, else by cron; facts.py tells by what.
+boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or without them
+    [ -e "$1/boot.sh" ] || return 0
+    install -m 0755 "$1/boot.sh" "$boot"
+    if [ -d /run/systemd/system ]; then
+        if [ "$(id -u)" -eq 0 ] || [ "$sudo" = yes ]; then
+            sed -i "s/^Type=/User=$(id -un)\nType=/" "$1/boot.service"
+            cmp -s "$1/boot.service" "$boot_unit" || {
+                as_root install -m 0644 "$1/boot.service" "$boot_unit" && as_root systemctl daemon-reload &&
+                    as_root systemctl enable -q "$(basename "$boot_unit")"
+            } || true
+        else
+            unit=$HOME/.config/systemd/user/$(basename "$boot_unit")
+            mkdir -p "$(dirname "$unit")" && install -m 0644 "$1/boot.service" "$unit" && loginctl enable-linger &&
+                systemctl --user enable -q "$(basename "$unit")" || true
+        fi
+    elif command -v crontab >/dev/null && ! crontab -l 2>/dev/null | grep -qF "@reboot $boot"; then
+        { crontab -l 2>/dev/null || true; echo "@reboot $boot"; } | crontab - || true
+    fi
+    rm -f "$1/boot.sh" "$1/boot.service"
+}

@@ -1,16 +1,18 @@
 """facts.py < JSON: what a host holds now, as one JSON object. Changes nothing.
 
-JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "host": Host header,
-"journal": how many last lines of it, 0 where there is none}
+JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "listen": [port, ...],
+"journal": how many last lines of it, 0 where there is none, "sudo": whether root is needed}
 """
 
 import fcntl
 import glob
+import importlib.util
 import json
 import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import urllib.request
 
@@ -94,60 +96,112 @@ def ports(slots):
     return found
 
 
-def serving():
-    """Which release nginx says it sends visitors to: "SLOT VERSION", "-", or "" when it does not answer."""
-    request = urllib.request.Request(WANTED["probe"] + "/-/release", headers={"Host": WANTED["host"]})
+def ask(path):
+    """What nginx answers the proxy itself, or nothing."""
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=5) as answer:
-            text = answer.read(200).decode().strip()
-        return text if re.match(r"(-|[a-z] \S+)$", text) else ""  # else it is somebody else's page
+        with opener.open(WANTED["probe"] + path, timeout=5) as answer:
+            return answer.read(1000).decode("utf-8", "replace").strip()
     except Exception:
         return ""
 
 
-def draining():
-    """How many old nginx workers still finish requests."""
-    found = [command(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/cmdline")]
-    return sum(line.startswith("nginx: worker process is shutting down") for line in found)
+def target(link):
+    """Where a link leads to, without the folder; nothing where there is none."""
+    try:
+        return os.path.basename(os.readlink(link))
+    except OSError:
+        return ""
+
+
+def served():
+    """What is known here of each slot."""
+    found = {}
+    for path in glob.glob(os.path.join(PATHS["served"], "?", "release.json")):
+        slot = path.split("/")[-2]
+        try:
+            known = json.loads(read(path))
+        except ValueError:  # cut off by a crash
+            continue
+        if os.path.exists(os.path.join(PATHS["served"], slot, slot)):
+            found[slot] = known
+    return found
+
+
+def old():
+    """Slot, version and processes of a stage that was switched by reloads, out of its upstream file."""
+    text = read(PATHS["old_upstream"])
+    slot, _, version = text.partition("\n")[0].lstrip("# ").partition(" ")
+    return {"slot": slot.strip("-"), "version": version, "servers": re.findall(r"server (\S+:\d+);", text)}
+
+
+def listener(port):
+    """The command of whoever listens on a port; nothing where nobody does."""
+    inode = listeners().get(port)
+    pid = owners({inode}).get(inode, "")
+    return command(pid) if pid else "a process of another user" if inode else ""
+
+
+def boot():
+    """What starts everything again after a restart of the machine."""
+    home = os.path.join(os.path.expanduser("~"), ".config/systemd/user", os.path.basename(PATHS["boot_unit"]))
+    if os.path.exists(PATHS["boot_unit"]) or os.path.exists(home):
+        return "systemd"
+    try:
+        table = subprocess.run(["crontab", "-l"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    except OSError:
+        return ""
+    return "cron" if ("@reboot " + PATHS["boot"]).encode() in table else ""
+
+
+def sudo():
+    """Why sudo does not work here without a password; nothing where it does."""
+    try:
+        done = subprocess.run(["sudo", "-n", "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        return str(error)
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode else ""
 
 
 def locked():
-    """Whether somebody holds the lock of the stage now."""
+    """Who holds the lock of the stage now, since when and for what, if anybody."""
     try:
         with open(PATHS["stage_lock"]) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return read(PATHS["stage_lock"]) or "somebody"
     except OSError:  # there is none
-        return False
-    return False
+        return ""
+    return ""
 
 
+journal = read(PATHS["journal"]).rstrip().split("\n") if WANTED["journal"] else []
 facts = {
     "locked": locked(),
     "python": platform.python_version(),
     "machine": platform.machine(),
-    "journal": read(PATHS["journal"]).rstrip().split("\n")[-WANTED["journal"] :] if WANTED["journal"] else [],
+    "journal": journal[-WANTED["journal"] :] if WANTED["journal"] else [],
+    "lines": len(journal),
+    "frozen": read(PATHS["frozen"]),
+    "boot": boot(),
 }
 if WANTED["ports"]:
+    facts["venv"] = bool(importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"))
     facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
     facts["ports"] = ports(facts["slots"])
 if WANTED["probe"]:
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    answer = serving()
-    served = ("" if answer == "-" else answer).partition(" ")
-    number = int(WANTED["probe"].rpartition(":")[2])
-    inode = listeners().get(number)
-    pid = owners({inode}).get(inode, "")
     facts["proxy"] = {
-        "slot": served[0],
-        "version": served[2],
-        "site": os.path.exists(PATHS["site"]),
-        "draining": draining(),
-        "file": read(PATHS["upstream"]).partition("\n")[0].lstrip("# ").partition(" ")[0].strip("-"),
+        "sudo": sudo() if WANTED["sudo"] and os.getuid() else "",
         "program": shutil.which("nginx", path=path) or "",
-        "listener": command(pid) if pid else "a process of another user" if inode else "",
-        "answers": bool(answer),
+        "listeners": {port: listener(port) for port in WANTED["listen"]},
+        "conf": target(PATHS["conf"]),
+        "loaded": ask("/-/config"),
+        "link": target(PATHS["live"]),
+        "canary": target(PATHS["canary"]),
+        "answer": ask("/-/release"),
+        "slots": served(),
+        "old": old(),
+        "maintenance": read(os.path.join(PATHS["pages"], "maintenance.html")),
     }
 print(json.dumps(facts))

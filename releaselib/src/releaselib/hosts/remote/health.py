@@ -1,9 +1,9 @@
-"""health.py < JSON: asks every target until each is healthy; exit code 0 only when all are.
+"""health.py [SECONDS] < JSON: asks every target until each is healthy; exit code 0 when enough are.
 
 JSON: {"targets": ["127.0.0.1:8800", ...], "path": "/healthz", "version": "" or the one to see,
-"timeout": seconds, "dead": a command that exits 0 when waiting is in vain, or [],
-"wake": the socket of the supervisor, or ""}
-Prints {target: "" when healthy, else what it answered last} as JSON.
+"timeout": seconds (unless they are given as a word), "allowed": how many may fail,
+"dead": a command that exits 0 when waiting is in vain, or [], "wake": the socket of the supervisor, or ""}
+Prints what those that are not healthy answered last, as JSON: {target: words}.
 """
 
 import concurrent.futures
@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 
 WANTED = json.load(sys.stdin)
+TIMEOUT = float((*sys.argv[1:], WANTED["timeout"])[0])
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 GIVEN_UP = threading.Event()
 
@@ -38,14 +39,12 @@ def wrong(target):
         version = json.loads(body.decode("utf-8"))["version"]
     except (ValueError, KeyError, TypeError):
         return "answered without a version: %s" % body[:300].decode("utf-8", "replace")
-    return (
-        "" if version == WANTED["version"] else "answered version %s, not %s" % (version, WANTED["version"])
-    )
+    return "" if version == WANTED["version"] else "answered version %s, not %s" % (version, WANTED["version"])
 
 
 def wait(target):
     """Ask a target until it is healthy, time is up, or somebody has given up."""
-    end = time.monotonic() + WANTED["timeout"]
+    end = time.monotonic() + TIMEOUT
     pause = 0.05
     while True:
         words = wrong(target)
@@ -75,6 +74,6 @@ for work in (watch, wake):
 with concurrent.futures.ThreadPoolExecutor(min(32, max(1, len(WANTED["targets"])))) as pool:
     found = dict(zip(WANTED["targets"], pool.map(wait, WANTED["targets"])))
 GIVEN_UP.set()
-time.sleep(0)
-print(json.dumps(found))
-sys.exit(any(found.values()))
+failing = {target: words for target, words in found.items() if words}
+print(json.dumps(failing))
+sys.exit(len(failing) > WANTED["allowed"])

@@ -1,4 +1,4 @@
 # health.sh  < what to ask, as JSON
-# Asks processes for their health; changes nothing.
+# Asks processes for their health, and prints those that are not healthy, as JSON; changes nothing.
 need_python
-answers=$(run_python "$health_py") || fail 74 "$answers"
+run_python "$health_py" || true

@@ -1,19 +1,22 @@
-"""nginx_ask.py URL HOST SERVES SECONDS: asks nginx until it says three times in a row that it serves that."""
+"""nginx_ask.py URL EXPECTED SECONDS: asks until the answer is the expected one."""
 
 import sys
 import time
+import urllib.error
 import urllib.request
 
-url, host, serves, seconds = sys.argv[1:]
+url, expected, seconds = sys.argv[1:]
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-end, seen, last = time.monotonic() + float(seconds), 0, ""
-while seen < 3:
+end = time.monotonic() + float(seconds)
+while True:
     try:
-        request = urllib.request.Request(url + "/-/release", headers={"Host": host})
-        last = opener.open(request, timeout=2).read().decode().strip()
+        answer = opener.open(url, timeout=5).read().decode("utf-8", "replace").strip()
+    except urllib.error.HTTPError as error:
+        answer = "%s %s" % (error.code, error.reason)
     except Exception as error:
-        last = str(error)
-    seen = seen + 1 if last == serves else 0
+        answer = str(error)
+    if answer == expected:
+        break
     if time.monotonic() > end:
-        sys.exit("nginx still answers: %s (expected: %s)" % (last, serves))
+        sys.exit("nginx answers at %s: %s (expected: %s)" % (url, answer, expected))
     time.sleep(0.02)

@@ -1,5 +1,6 @@
 # nginx_control.sh: action
 # test, start, reload or stop.
+[ "$action" = test ] || lock_host
 case $action in
     test) nginx_ -t ;;
     start | reload)

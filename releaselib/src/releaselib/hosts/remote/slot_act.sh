@@ -1,7 +1,7 @@
 # slot_act.sh: action, chosen
 # What can be done with slots that are there already: stop, start, remove, status, and words for supervisorctl.
 need_python
-lock_host
+[ "$action" = status ] || lock_host
 
 control() { # control WORDS...
     "$folder/tools/bin/supervisorctl" -c "$folder/supervisord.conf" "$@"

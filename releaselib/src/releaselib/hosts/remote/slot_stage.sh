@@ -1,6 +1,6 @@
-# slot_stage.sh: slot, index, uv_url, uv_sha256  < files of the slot, as JSON
-# Installs a release into an idle slot, starts it and waits until every process is healthy.
-# Safe to run again after any interruption: the slot is built anew each time.
+# slot_stage.sh: slot, digest, start, index, uv_url, uv_sha256  < files of the slot, as JSON
+# Installs a release into an idle slot, starts it and waits until every process is healthy. A slot that holds
+# exactly this (digest), healthy, is left as it is; any other is built anew. Prints which of the two it was.
 need_python
 folder=$slots/$slot
 lock_host
@@ -31,12 +31,26 @@ host_of() { # host_of URL
     printf '%s\n' "${rest%%:*}"
 }
 
-# --- 70: a slot's folder, empty but for its files
+healthy_already() {
+    alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" &&
+        run_python "$health_py" 0 <"$folder/health.json" >/dev/null
+}
+
+# --- 70: a slot's folder, empty but for its files; unless it is there already
+rm -rf "$folder.new"
+mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
+chmod 0700 "$folder.new/run"
+unpack_files "$folder.new" || no_room "$folder.new"
+if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] &&
+    { [ "$start" = no ] || healthy_already; }; then
+    mv -f "$folder.new/release.json" "$folder/release.json"
+    rm -rf "$folder.new"
+    echo kept
+    exit 0
+fi
 stop_slot "$folder"
 rm -rf "$folder"
-mkdir -p "$folder/run" "$folder/log" "$tools" "$cache" || fail 70 "cannot write below $prefix"
-chmod 0700 "$folder/run"
-unpack_files "$folder" || fail 70 "cannot write below $folder"
+mv -T "$folder.new" "$folder"
 
 # --- 71: the tools of the host, made once and kept: uv, and supervisor in a virtualenv of its own, which
 # belongs to the interpreter it was made with and is made again when that is another one, or gone
@@ -61,10 +75,10 @@ make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slo
 install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
 
 # --- 73: its processes
-start_slot "$folder"
+[ "$start" = no ] || start_slot "$folder"
 
 # --- 74: health
-if ! answers=$(run_python "$health_py" <"$folder/health.json"); then
+if [ "$start" = yes ] && ! answers=$(run_python "$health_py" <"$folder/health.json"); then
     say "--- last lines of $folder/log/supervisord.log"
     tail -n 3 "$folder/log/supervisord.log" >&2
     for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
@@ -74,4 +88,7 @@ if ! answers=$(run_python "$health_py" <"$folder/health.json"); then
     done
     fail 74 "$answers"
 fi
-touch "$folder/healthy"
+boot_entry "$folder"
+echo "$digest" >"$folder/healthy.new"
+mv -f "$folder/healthy.new" "$folder/healthy" # whole, or not there at all
+echo built

@@ -1,0 +1,224 @@
+"""What is done on the proxies: made ready, switched all or none, proved, watched, and taken back."""
+
+import time
+from collections.abc import Sequence, Sized
+from dataclasses import replace
+from typing import NoReturn
+
+from releaselib.actions.run import Run
+from releaselib.actions.session import unbroken
+from releaselib.config.inventory import Host
+from releaselib.decide.journal import Switched, Switching
+from releaselib.decide.plan import Plan
+from releaselib.decide.release import Release
+from releaselib.decide.samples import doubts
+from releaselib.decide.view import Served
+from releaselib.decide.watch import Traffic, failing, together, worse
+from releaselib.errors import CommandFailed, HostsFailed
+from releaselib.hosts import boot, health, nginx, proof
+from releaselib.hosts.connection import Remote
+from releaselib.progress import say
+
+MEND = "mend them, then run it again; fab status"
+
+
+def switch(run: Run) -> None:
+    """All proxies or none: have all ready, then rename the link on all."""
+    if run.hosts and not run.serves:
+        _prepare(run)
+    elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
+        known = run.view.known[run.plan.slot]
+        run.hosts, run.serves = list(run.plan.app), nginx.line(run.at.stage, run.plan.slot, known)
+    if run.plan.live and run.plan.live != run.plan.slot:
+        _sample(run)
+    if run.at.stage.auto_rollback:
+        run.before = traffic(run, run.plan.live, "read")
+        traffic(run, "", "start")
+    with unbroken():
+        run.record(Switching(run.plan.slot, run.plan.live))
+        _all_or_none(run)
+        run.switched = True
+        run.record(Switched(run.plan.slot, run.plan.live))
+
+
+def _prepare(run: Run) -> None:
+    """Have every proxy ready for the switch: the slot in its configuration, all behind it seen healthy."""
+    plan = run.plan
+    release = replace(plan.release, wheels=run.wheels or plan.release.wheels)
+    _configure(run, _of(run, plan.slot, release, run.hosts), "no proxy was switched; visitors are served as before")
+
+
+def _of(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:
+    servers = nginx.servers(run.at.stage, hosts, slot_)
+    return Served(release, tuple(host.name for host in hosts), tuple(servers))
+
+
+def _configure(run: Run, new: Served, state: str) -> None:
+    """Have every proxy know the plan's slot as that, once it has seen all behind it healthy."""
+    plan, stage, view = run.plan, run.at.stage, run.view
+    if not new.servers:
+        raise HostsFailed(f"slot {plan.slot} would be served from no host: {state}", next_step="fab status")
+    known = {name: _pruned(run, name, one) for name, one in view.known.items() if name in stage.slots}
+    known[plan.slot] = new
+    template = run.at.project.template(nginx.TEMPLATE)
+    conf = nginx.configuration(template, stage, known)
+    asked = health.question(stage, new.servers, new.release.version, timeout=5)
+
+    def ready(remote: Remote) -> None:
+        nginx.configure(remote, conf, known, adopt=view.proxy[remote.host].slot, boot=boot.files(stage), health=asked)
+
+    run.at.fleet.each(plan.proxy, ready).require(f"proxies failed: {state}", next_step=MEND)
+    run.serves = nginx.line(stage, plan.slot, new)
+
+
+def _pruned(run: Run, slot_: str, served: Served) -> Served:
+    """What is known of a slot, without the hosts that are not of the stage any more."""
+    hosts = [host for host in run.at.stage.app if host.name in served.hosts]
+    return _of(run, slot_, served.release, hosts) if len(hosts) < len(served.hosts) else served
+
+
+def join(run: Run) -> None:
+    """Have the proxies send visitors of the live slot to the hosts that were staged now, too."""
+    served = run.view.known[run.plan.slot]
+    hosts = [host for host in run.at.stage.app if host.name in served.hosts or host in run.hosts]
+    if not run.at.stage.proxy:
+        return
+    _configure(run, _of(run, run.plan.slot, served.release, hosts), "visitors are served from the same hosts as before")
+    run.hosts = hosts
+
+
+def _sample(run: Run) -> None:
+    results = run.at.fleet.each(run.plan.proxy, proof.begin)
+    run.samplers = results.succeeded
+    results.require("proxies failed: sampling does not start", next_step=MEND)
+
+
+def traffic(run: Run, slot_: str, action: str, *, canary: bool = False) -> Traffic:
+    """What the proxies saw of a slot since they were told to watch (start)."""
+    name = nginx.identifier(run.at.stage.project) + ("_canary_" if canary else "_") + slot_
+    results = run.at.fleet.each(run.plan.proxy, lambda remote: nginx.watch(remote, action))
+    seen = results.require("proxies failed: what visitors get cannot be watched", next_step=MEND)
+    return together(one.get(name, Traffic()) for one in seen.values())
+
+
+def canary(run: Run) -> None:
+    """Let some hosts have their share of visitors first; when it is worse for these, all come back."""
+    plan, stage, each = run.plan, run.at.stage, run.at.fleet.each
+    _prepare(run)
+    if not plan.live:
+        say("no release is live yet, so there is nothing to compare a canary with")
+        return
+    traffic(run, "", "start")
+    each(plan.proxy, lambda remote: nginx.canary(remote, plan.slot)).require("proxies failed: canary", next_step=MEND)
+    first = nginx.canary_hosts(stage, {plan.slot: _of(run, plan.slot, plan.release, run.hosts)})
+    say(f"canary: {', '.join(host.name for host in first)} get their share of visitors for {stage.canary_seconds} s")
+    bad: list[str] = []
+    end = time.monotonic() + stage.canary_seconds
+    while not bad and time.monotonic() < end:
+        time.sleep(min(1.0, stage.canary_seconds))
+        new, old = traffic(run, plan.slot, "read", canary=True), traffic(run, plan.live, "read")
+        bad = worse(new, old, stage.max_errors)
+    each(plan.proxy, lambda remote: nginx.watch(remote, "stop"))
+    numbers = f"canary: {new}\nold release: {old}"
+    if not bad:
+        say(numbers)
+        return
+    stuck = each(plan.proxy, lambda remote: nginx.canary(remote, "")).failures
+    state = _now(plan, stuck, "all visitors get the old release again")
+    raise HostsFailed(
+        f"{plan.release.version} is worse for visitors than the old release; {state}",
+        cause="\n".join([*bad, numbers, *map(str, stuck.values())]),
+        next_step=f"fab host.logs --stage {stage.name} --slot {plan.slot}",
+    )
+
+
+def watch(run: Run) -> None:
+    """Watch what visitors get from the new release for a while; when it is worse, go back."""
+    plan, stage = run.plan, run.at.stage
+    bad: list[str] = []
+    end = time.monotonic() + stage.watch_seconds
+    while not bad and time.monotonic() < end:
+        time.sleep(min(1.0, stage.watch_seconds))
+        new = traffic(run, plan.slot, "read")
+        bad = failing(new, run.before, stage.max_errors)
+    run.at.fleet.each(plan.proxy, lambda remote: nginx.watch(remote, "stop"))
+    numbers = f"new release: {new}\nold release: {run.before}"
+    if bad:
+        _go_back(run, [*bad, numbers])
+    say(numbers)
+
+
+def _go_back(run: Run, why: list[str]) -> NoReturn:
+    """Have all visitors get the old release again. Raises CommandFailed with why."""
+    plan = run.plan
+    with unbroken():
+        run.record(Switching(plan.live, plan.slot))
+        stuck = _back(run)
+        run.switched = False
+        if not stuck:
+            run.record(Switched(plan.live, plan.slot))
+    state = _now(plan, stuck, f"all visitors get {plan.live_version} again")
+    raise CommandFailed(
+        f"{plan.release.version} went wrong for visitors; {state}",
+        cause="\n".join([*why, *stuck]),
+        next_step=f"fab host.logs --stage {plan.stage} --slot {plan.slot}",
+    )
+
+
+def _back(run: Run) -> list[str]:
+    """Have every proxy serve again what it served before; what could not be done, in words."""
+    known, seen = run.view.known, run.view.proxy
+
+    def back(remote: Remote) -> None:
+        slot_ = seen[remote.host].slot
+        nginx.switch(remote, slot_, nginx.line(run.at.stage, slot_, known[slot_]) if slot_ in known else "")
+
+    failures = run.at.fleet.each(run.plan.proxy, back).failures
+    return [f"cannot be switched back: {error}" for error in failures.values()]
+
+
+def _now(plan: Plan, stuck: Sized, all_back: str) -> str:
+    """What visitors get after going back, in words."""
+    return f"in doubt: {len(stuck)} of {len(plan.proxy)} proxies" if stuck else all_back
+
+
+def _all_or_none(run: Run) -> None:
+    """Switch every proxy; if one cannot be, those that were are switched back."""
+    plan = run.plan
+    failures = run.at.fleet.each(plan.proxy, lambda remote: nginx.switch(remote, plan.slot, run.serves)).failures
+    if not failures:
+        return
+    stuck = _back(run)
+    raise HostsFailed(
+        f"the switch failed; {_now(plan, stuck, 'all proxies serve the old release again')}",
+        cause="\n".join([*map(str, failures.values()), *stuck]),
+        next_step=f"fab status --stage {plan.stage}",
+    )
+
+
+def prove(run: Run) -> None:
+    """Sample every proxy on until all visitors get the new release.
+
+    Raises CommandFailed with every doubt that is left.
+    """
+    plan, each = run.plan, run.at.fleet.each
+    if not run.samplers:
+        _sample(run)
+    each(plan.proxy, lambda remote: proof.switched(run.samplers[remote.host]))  # one that is lost, end tells
+    results = each(plan.proxy, lambda remote: proof.end(run.samplers[remote.host]))
+    run.samples = results.succeeded
+    doubted = [f"{host.name}: no samples: {error}" for host, error in results.failures.items()]
+    doubted += [
+        f"{host.name}: {words}"
+        for host, samples in run.samples.items()
+        for words in doubts(samples, plan.release.version)
+    ]
+    if doubted and run.at.stage.auto_rollback and plan.live:
+        _go_back(run, doubted)
+    if doubted:
+        raise CommandFailed(
+            f"nginx sends visitors to slot {plan.slot} ({plan.release.version}), but it is "
+            "not proved that they noticed nothing",
+            cause="\n".join(doubted),
+            next_step="fab status; fab rollback goes back to the old slot",
+        )

@@ -1,0 +1,82 @@
+"""A stage with all that follows from its table: names, ports, paths, addresses."""
+
+from releaselib.config.inventory import Host
+from releaselib.config.paths import Paths
+from releaselib.config.tables import Index, OwnIndex, StageTable
+
+
+class Stage(StageTable):
+    """A stage with its name, its project's, and everything that follows from other keys filled in."""
+
+    name: str
+    project: str
+    index: Index
+
+    @classmethod
+    def of(cls, table: StageTable, name: str, project: str, index: Index) -> "Stage":
+        """The stage of a table; ``index`` is the project's."""
+        prefix, port = table.prefix or f"/srv/{project}", table.port_base
+        own = OwnIndex.at(port + 91, f"{prefix}/index") if isinstance(table.index, OwnIndex) else None
+        everywhere = "127.0.0.1" if table.app[0].local else "0.0.0.0"  # noqa: S104  proxies are other hosts
+        logs = f"{prefix}/nginx" if table.nginx == "own" else "/var/log/nginx"
+        follows = {
+            "prefix": prefix,
+            "profile": table.profile or name,
+            "bind": table.bind or everywhere,
+            "listen": table.listen or ("80" if table.nginx == "system" else str(port + 90)),
+            "index": own or table.index or index,
+            "access_log": table.access_log or f'"{logs}/access.log"',
+        }
+        said = {key: getattr(table, key) for key in StageTable.model_fields}
+        return cls.model_construct(**said | follows, name=name, project=project)
+
+    @property
+    def local(self) -> bool:
+        """Whether the stage is this very machine, without ssh."""
+        return self.app[0].local
+
+    @property
+    def lock_hosts(self) -> tuple[Host, ...]:
+        """Where the lock and the journal live: every proxy, or three app hosts without one.
+
+        Whatever their order in release.toml, and with one more or less of them, two who take the lock meet.
+        """
+        return tuple(sorted(self.proxy or self.app, key=lambda host: host.name)[: None if self.proxy else 3])
+
+    @property
+    def paths(self) -> Paths:
+        """Where everything lies on its hosts."""
+        own = f"{self.prefix}/nginx/nginx.conf"
+        entry = own if self.nginx == "own" else f"/etc/nginx/conf.d/{self.project}.conf"
+        return Paths(self.prefix, entry, f"/etc/systemd/system/releaselib-{self.project}-{self.name}.service")
+
+    @property
+    def listen_port(self) -> int:
+        """The port at which visitors come."""
+        return int(self.listen.split()[0].rpartition(":")[2])
+
+    @property
+    def probe_port(self) -> int:
+        """The port at which a proxy can be asked from its own loopback, whatever visitors come by."""
+        return self.port_base + 92
+
+    @property
+    def loopback(self) -> str:
+        """Where a proxy is asked from its own loopback."""
+        return f"http://127.0.0.1:{self.probe_port}"
+
+    @property
+    def watched(self) -> bool:
+        """Whether the proxies are to write down how requests go, when somebody watches."""
+        return bool(self.canary) or self.auto_rollback
+
+    @property
+    def address(self) -> str:
+        """Where visitors come, on this machine."""
+        return f"http://127.0.0.1:{self.listen_port}"
+
+    @property
+    def host_header(self) -> str:
+        """The Host header with which a proxy is asked for this project."""
+        first = self.server_name.split()[0]
+        return "localhost" if first == "_" else first

@@ -1,0 +1,77 @@
+# nginx_configure.sh: digest, adopt, probe, names  < {"health": what to ask, "conf": files, "slots": ..., pages}
+# Has nginx load a configuration (without a digest the one that lies there), unless it has, and lays down what is known of each slot. Visitors get what
+# they got before: nothing is switched. Refuses when this proxy does not see every process healthy that it is
+# to ask, or nginx does not accept the configuration; then the old one is back in place.
+need_python
+lock_host
+command -v nginx >/dev/null || fail 68 "nginx is not installed on this host"
+mkdir -p "$confs" "$served" "$pages" || no_room "$confs"
+new=$(mktemp -d "$nginx/new.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+trap 'exit 1' HUP INT TERM
+unpack_files "$new"
+
+if [ "$(cat "$new/health")" != '{}' ]; then
+    answers=$(run_python "$health_py" <"$new/health") || fail 78 "$answers"
+fi
+
+# A trial that a power cut ended is undone first.
+[ ! -L "$conf.tested" ] || mv -fT "$conf.tested" "$conf"
+if [ -n "$digest" ]; then
+    run_python "$nginx_lay_py" "$new" "$confs/$digest" "$served" || no_room "$confs"
+    install -m 0644 "$new/nothing.html" "$pages/nothing.html"
+    echo ready >"$nginx/ready"
+    if [ "$nginx_of" = own ]; then
+        # On a developer's machine the project may lie where its owner alone can read.
+        if [ "$local_stage" = yes ] && [ "$(id -u)" -eq 0 ]; then echo 'user root;' >>"$new/nginx.conf"; fi
+        install -m 0644 "$new/nginx.conf" "$nginx/nginx.conf"
+        boot_entry "$new"
+    fi
+else # what lies there already
+    digest=$(basename "$(readlink "$conf")") || fail 80 "nothing was set up here yet"
+fi
+if [ -n "$adopt" ] && [ ! -L "$live" ]; then link "slots/$adopt" "$live"; fi
+
+loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
+    run_python "$nginx_ask_py" "$probe/-/config" "$digest" "$1" &&
+        run_python "$nginx_ask_py" "$probe/-/ready" ready "$1"
+}
+entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
+
+if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev/null; }; then
+    # nginx -t reads only what is in place: so the new one is, and the old one is kept until it has been taken.
+    [ ! -L "$conf" ] || link "$(readlink "$conf")" "$conf.tested"
+    [ ! -e "$entry" ] || cp -p "$entry" "$new/entry"
+    undo() {
+        if [ -L "$conf.tested" ]; then mv -fT "$conf.tested" "$conf"; else rm -f "$conf"; fi
+        if [ "$nginx_of" = system ]; then
+            if [ -e "$new/entry" ]; then as_root cp "$new/entry" "$entry"; else as_root rm -f "$entry"; fi
+        fi
+        rm -rf "$new"
+    }
+    trap undo EXIT
+    link "confs/$digest" "$conf"
+    if ! entered; then
+        printf 'include "%s/site.conf";\n' "$conf" >"$new/site"
+        as_root install -m 0644 "$new/site" "$entry" || no_room "$entry"
+    fi
+    words=$(nginx_ -t 2>&1) || fail 76 "$words"
+    for name in $names; do
+        case $words in
+            *"conflicting server name \"$name\""*)
+                fail 76 "another site of this nginx has the server name $name on the same port already"
+                ;;
+        esac
+    done
+    start_nginx
+    loaded 10 || {
+        log=/var/log/nginx/error.log
+        [ "$nginx_of" = system ] || log=$nginx/error.log
+        as_root tail -n 5 "$log" >&2 || true
+        fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
+    }
+    trap 'rm -rf "$new"' EXIT
+    rm -f "$conf.tested"
+    find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +
+    rm -f "$old_upstream"
+fi

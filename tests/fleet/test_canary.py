@@ -1,0 +1,111 @@
+"""A release that is watched: some hosts have their share of visitors first, or all come back by themselves."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from releaselib.actions import release
+from releaselib.decide.release import Wanted
+from rig import wait_for
+from rig.visitors import Visitors
+
+from .shop import Shop
+
+pytestmark = pytest.mark.hosts
+
+CANARY: dict[str, Any] = {"canary": 1, "canary_seconds": 3}
+WATCHED: dict[str, Any] = {"auto_rollback": True, "watch_seconds": 8}
+
+
+@contextmanager
+def readers(shop: Shop) -> Iterator[Visitors]:
+    """Visitors of the page, who get what is wrong with it."""
+    with Visitors([host.address for host in shop.proxy], "/", ["new"] * 3) as made:
+        yield made
+
+
+def wanted(shop: Shop, **options: Any) -> Wanted:
+    """A release of the version that visitors do not get."""
+    return Wanted(version=shop.other, ref=shop.other, **options)
+
+
+@pytest.fixture(autouse=True)
+def as_usual(shop: Shop) -> Iterator[None]:
+    """With other settings of the watch nginx has another configuration, and comes back to its own."""
+    yield
+    with shop.reloading():
+        release.sync_proxies(shop.configured(), "test")
+
+
+def test_a_good_canary_is_followed_by_all(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    (old,), new = shop.served(), shop.other
+    with shop.reloading(), readers(shop) as seen:
+        report = release.release(shop.configured(**CANARY), "test", wanted(shop))
+    assert (report.version, report.failed, shop.served(), seen.failed) == (new, 0, {new}, [])
+    said = capsys.readouterr().err
+    assert f"canary: {shop.app[0].address} get their share of visitors for 3 s" in said
+    told = re.search(r"canary: (\d+) requests, 0 of them 5xx \(0.0%\).*\nold release: (\d+) requests, 0 of", said)
+    assert told
+    assert 0 < int(told[1]) < int(told[2]), "one host of five has the smaller share"
+    assert old != new
+    assert "look at" not in shop.status()
+
+
+def test_a_bad_canary_comes_back_by_itself(shop: Shop) -> None:
+    before = shop.served()
+    with shop.reloading(), readers(shop) as seen, shop.wrong("errors", *shop.app):
+        text = shop.failed(6, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
+        assert shop.served() == before
+        failed = len(seen.failed)
+        wait = len(seen.answers)
+        wait_for(lambda: len(seen.answers) > wait + 100, "a hundred more answers")
+        assert len(seen.failed) == failed, "nobody gets the canary any more"
+    assert f"canary: {shop.other} is worse for visitors than the old release; all visitors get the old" in text
+    assert re.search(r"\d+.\d% of the answers are 5xx \(bound: 1%, old release: 0.0%\)", text)
+    assert 0 < failed < len(seen.answers) / 5
+    with shop.reloading():
+        shop.release_again(shop.other)
+    assert "look at" not in shop.status()
+
+
+def test_a_canary_alone_waits_for_the_switch(shop: Shop) -> None:
+    before, new = shop.served(), shop.other
+    with shop.reloading(), readers(shop):
+        release.release(shop.configured(**CANARY), "test", wanted(shop, canary_only=True))
+        assert shop.served() <= {*before, new}
+        note = f"slot {shop.idle} has the canary's share of visitors: fab switch --stage test --slot {shop.idle}, or"
+        assert f"{note} fab rollback --stage test" in shop.status()
+        report = release.switch(shop.configured(**CANARY), "test")
+    assert (report.version, report.failed, shop.served()) == (new, 0, {new})
+    assert "look at" not in shop.status()
+
+
+def test_a_canary_alone_can_be_taken_back(shop: Shop) -> None:
+    before, new = shop.served(), shop.other
+    with shop.reloading(), readers(shop):
+        release.release(shop.configured(**CANARY), "test", wanted(shop, canary_only=True))
+        report = release.rollback(shop.configured(**CANARY), "test")
+        begun = time.monotonic()
+    assert ({report.version}, shop.served()) == (before, before)
+    assert set(shop.visitors.since(begun)) <= before, new
+    assert "look at" not in shop.status()
+
+
+def test_a_release_that_is_bad_for_visitors_is_taken_back_by_itself(shop: Shop) -> None:
+    before = shop.served()
+    with shop.reloading(), readers(shop) as seen, shop.wrong("errors", *shop.app):
+        text = shop.failed(5, release.release, wanted(shop), stage=WATCHED)
+    assert shop.served() == before
+    assert f"{shop.other} went wrong for visitors; all visitors get {before.pop()} again" in text
+    assert "% of the answers are 5xx (bound: 1%, old release: 0.0%)" in text
+    assert f"fab host.logs --stage test --slot {shop.idle}" in text
+    assert seen.failed
+    report = shop.release_again(shop.other, **WATCHED)
+    assert report.failed == 0
+    assert "look at" not in shop.status()
