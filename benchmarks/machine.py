@@ -49,9 +49,7 @@ def idle_load(seconds: float = 10) -> float:
 
 def described() -> str:
     """The machine and the programs that matter, in one line."""
-    model = next(
-        (x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), ": ?"
-    )
+    model = next((x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), ": ?")
     names = [f"{os.cpu_count()} CPUs ({model.partition(':')[2].strip()})", f"Linux {platform.release()}"]
     for argv in (
         ["/usr/bin/python3", "--version"],

@@ -46,14 +46,10 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hosts", type=int, nargs="?", default=10, help="how many app hosts (default: 10)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is taken (default: 3)")
-    parser.add_argument(
-        "--grow", type=sizes, help="only fab release, with so many hosts one after another: 5,10,20"
-    )
+    parser.add_argument("--grow", type=sizes, help="only fab release, with so many hosts one after another: 5,10,20")
     parser.add_argument("--connect-each", action="store_true", help="the peer logs in anew for each step")
     return parser.parse_args()
 

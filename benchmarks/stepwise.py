@@ -19,9 +19,8 @@ from urllib.parse import urlsplit
 
 from releaselib.actions.session import now
 from releaselib.config import Project
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
-from releaselib.decide.view import UNSET
 from releaselib.hosts import nginx, supervisor
 from rig import Fleet, Host
 
@@ -38,6 +37,20 @@ rm -rf {folder}
 mkdir -p {folder}/run {folder}/log
 """
 WAIT = "timeout 60 sh -c 'until curl -fs {url} | grep -q {word}; do sleep 0.1; done' >/dev/null"
+
+UPSTREAM = "upstream peer {{ {servers} keepalive 32; }}\n"
+SITE = """
+include {prefix}/nginx/upstream.conf;
+server {{
+    listen {listen};
+    location / {{
+        proxy_pass http://peer;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $host;
+    }}
+}}
+"""
 
 Step = tuple[str, Callable[[Host], None]]
 
@@ -70,13 +83,12 @@ class Peer:
             ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
             ("supervisor", lambda h: self._ssh(h, self._pip(tools, self.tools))),
         ]
-        own, site = nginx.own(self.stage), nginx.site(self.project.template(nginx.TEMPLATE), self.stage)
         with self._connected(at_once=True):
             self._do(install, self.app, at_once=True)
-            self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx")
-            self._upload(self.proxy, own, f"{PREFIX}/nginx/nginx.conf")
-            self._upload(self.proxy, site, f"{PREFIX}/nginx/site.conf")
-            self._upload(self.proxy, self._upstream([], UNSET), f"{PREFIX}/nginx/upstream.conf")
+            self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx/conf")
+            self._upload(self.proxy, nginx.own(self.stage), f"{PREFIX}/nginx/nginx.conf")
+            self._upload(self.proxy, SITE.format(prefix=PREFIX, listen=LISTEN), f"{PREFIX}/nginx/conf/site.conf")
+            self._upload(self.proxy, UPSTREAM.format(servers="server 127.0.0.1:1;"), f"{PREFIX}/nginx/upstream.conf")
             self._ssh(self.proxy, self._nginx(""))
 
     def release(self, version: str, *, at_once: bool) -> dict[str, float]:
@@ -109,7 +121,7 @@ class Peer:
 
     def _proxy_steps(self, version: str) -> list[Step]:
         servers = [f"{host.address}:{port}" for host in self.app for port in self._ports()]
-        text = self._upstream(servers, f"{self.slot} {version}")
+        text = UPSTREAM.format(servers=" ".join(f"server {server};" for server in servers))
         return [
             ("upload the upstream", lambda h: self._upload(h, text, f"{PREFIX}/nginx/upstream.conf")),
             ("nginx -t", lambda h: self._ssh(h, self._nginx("-t"))),
@@ -142,9 +154,6 @@ class Peer:
         this = Release(self.project.name, version, released=now(), profile=self.stage.profile)
         template = self.project.template(supervisor.TEMPLATE)
         return supervisor.configuration(template, self.stage, this, self.slot)
-
-    def _upstream(self, servers: Sequence[str], serves: str) -> str:
-        return nginx.upstream(self.project.name, servers, serves)
 
     def _pip(self, venv: str, pins: Mapping[str, str]) -> str:
         """As people do it, with dependencies resolved; no question whether there is a newer pip."""
@@ -185,12 +194,7 @@ class Peer:
         """Run ssh; its words go to a file, because a connection that stays open would hold a pipe."""
         with (self.scratch / "said").open("a+") as said:
             done = subprocess.run(
-                argv,
-                env=self.fleet.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                check=False,
+                argv, env=self.fleet.environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False
             )
         if done.returncode:
             words = (self.scratch / "said").read_text()[-2000:]

@@ -104,14 +104,9 @@ def growth(runs: Mapping[int, Sequence[Run]], idle: Mapping[int, float]) -> str:
         "CPU seconds a host": NUMBERS["CPU seconds a host"],
         "build and publish, apart: seconds": NUMBERS["build and publish, apart: seconds"],
     }
-    rows = [
-        [name, *_grown([median(map(number, runs[size])) for size in sizes])]
-        for name, number in numbers.items()
-    ]
+    rows = [[name, *_grown([median(map(number, runs[size])) for size in sizes])] for name, number in numbers.items()]
     rows.append(["idle: CPU seconds a second", *_grown(list(idle.values()))])
-    return table(
-        ["app hosts", *map(str, sizes), f"times, for {sizes[-1] / sizes[0]:g} times the hosts"], rows
-    )
+    return table(["app hosts", *map(str, sizes), f"times, for {sizes[-1] / sizes[0]:g} times the hosts"], rows)
 
 
 def _grown(values: Sequence[float]) -> list[str]:

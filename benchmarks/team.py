@@ -14,7 +14,7 @@ from pathlib import Path
 from stepwise import Peer, as_peer
 
 from releaselib import config
-from releaselib.config.tables import Stage
+from releaselib.config.stage import Stage
 from releaselib.wheels import resolve
 from rig import Host
 from rig.visitors import DIRECT
@@ -105,12 +105,14 @@ class Team:
 
 
 @contextmanager
-def team() -> Iterator[Team]:
-    """A baked project and a proxy; all of it is gone at the end."""
+def team(flavour: str = "flask", app: Path | None = None) -> Iterator[Team]:
+    """A baked project, of which ``app`` may be the program, and a proxy; all of it is gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
     try:
         with world(folder / "fleet", folder / "index") as made:
-            project = bake(made, folder, project_name="My Shop", flavour="flask")
+            project = bake(made, folder, project_name="My Shop", flavour=flavour)
+            if app:
+                shutil.copy(app, project.folder / "src/my_shop/app.py")
             yield Team(made, folder, project, made.fleet.add("proxy1"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -118,8 +120,10 @@ def team() -> Iterator[Team]:
 
 def require_served(team: Team, stage: Stage, version: str) -> None:
     """Fail unless nginx sends visitors to every process of every app host, and all have that version."""
-    upstream = team.proxy.root / f"{stage.prefix}/nginx/upstream.conf".lstrip("/")
-    servers = re.findall(r"server (\S+:\d+);", upstream.read_text())
+    nginx = team.proxy.root / f"{stage.prefix}/nginx".lstrip("/")
+    slot = (nginx / "live").readlink().name
+    upstream = (nginx / "conf/http.conf").read_text().partition(f"upstream my_shop_{slot} {{")[2].partition("}")[0]
+    servers = re.findall(r"server (\S+:\d+);", upstream)
     if len(set(servers)) != stage.processes * len(team.app):
         raise SystemExit(f"nginx sends visitors to {servers} only")
     visitors = [f"{team.proxy.address}:{stage.listen}"] * 20

@@ -54,11 +54,7 @@ def publish_releaselib(team: World, folder: Path) -> str:
     run(team, "fab build --ref HEAD --json > ../built.json && fab publish --built ../built.json", checkout)
     show("# ... and installed from there, with its dependencies, as every developer of the team does")
     tools = folder / "tools"
-    run(
-        team,
-        f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:",
-        checkout,
-    )
+    run(team, f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:", checkout)
     run(
         team,
         f"uv venv --quiet {tools} && uv pip install --quiet --python {tools} "
@@ -146,9 +142,7 @@ def demo(team: World, folder: Path) -> None:
     before = visit(address)
     show("# a change is committed and released while visitors come and go")
     change(project)
-    run(
-        team, "git commit -qam 'Greet by the time of day' && git show --stat --format=%s HEAD", project.folder
-    )
+    run(team, "git commit -qam 'Greet by the time of day' && git show --stat --format=%s HEAD", project.folder)
     with Visitors([address]) as visitors:
         run(team, "fab release --stage production", project.folder, **path)
         after = visit(address)
@@ -162,7 +156,7 @@ def demo(team: World, folder: Path) -> None:
     sent = len(visitors.answers) + len(visitors.failed)
     print(f"requests sent by visitors: {sent}, {len(visitors.failed)} failed")
     if visitors.failed:
-        sys.exit("\n".join(visitors.failed[:5]))
+        sys.exit("\n".join(words for _, _, words in visitors.failed[:5]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 # Sourced by scripts/demo and scripts/test: what both need on a fresh Debian or Ubuntu.
 #
 # Installs, as root, the Debian packages that are missing out of git, nginx-light, openssh-server,
-# openssh-client, iproute2 and python3-venv; another user is told the line to type. Makes a virtualenv
-# in .venv with the developers' packages and releaselib from this checkout. Safe to run again.
+# openssh-client, iproute2, cron, sudo, faketime and python3-venv; another user is told the line to type.
+# Makes a virtualenv in .venv with the developers' packages and releaselib from this checkout. Safe to run
+# again.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,6 +17,9 @@ need nginx nginx-light
 need sshd openssh-server
 need ssh openssh-client
 need ip iproute2
+need cron cron
+need sudo sudo
+need faketime faketime
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 
