@@ -29,8 +29,8 @@ def released(project: Project, *words: str) -> dict[str, object]:
 
 
 WHEELS = """
-cd /srv/my-shop/slots/%s && cat requirements.txt && find venv/lib*/python3*/site-packages -name RECORD |
-sort | xargs cat | grep -v -e '^\\.\\./' -e INSTALLER -e REQUESTED -e uv_cache |
+cd /srv/my-shop/slots/%s && records=$(find venv/lib*/python3*/site-packages -name RECORD | sort) && [ "$records" ] &&
+cat requirements.txt $records | grep -v -e '^\\.\\./' -e INSTALLER -e REQUESTED -e uv_cache |
 sort | sha256sum
 """
 
