@@ -1,4 +1,4 @@
-"""proof_sample.py URL HOST PATH ENOUGH: request after request, about 50 a second, until standard input ends.
+"""proof_sample.py URL HOST PATH ENOUGH: request after request, about 100 a second, until standard input ends.
 
 Says "sampling" after its first answer. A line "switched" on standard input opens the second bucket,
 and "enough" is said when that holds ENOUGH requests.
@@ -42,7 +42,7 @@ sent = 0
 sample(buckets[now], failed)
 print("sampling", flush=True)
 while True:
-    if select.select([sys.stdin], [], [], 0.02)[0]:
+    if select.select([sys.stdin], [], [], 0.01)[0]:
         line = sys.stdin.readline()
         if not line:
             break
