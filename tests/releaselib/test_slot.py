@@ -20,6 +20,7 @@ from releaselib.config.stage import Stage
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, uv_wheel
 from releaselib.decide.problems import problems
+from releaselib.decide.settings import Setting, as_file
 from releaselib.decide.view import SlotSeen
 from releaselib.errors import CommandFailed
 from releaselib.hosts import slot
@@ -211,6 +212,24 @@ def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> 
     assert set(modes.values()) == {"0o600"}
     assert oct(stat.S_IMODE((here / "run").stat().st_mode)) == "0o700"
     assert oct(stat.S_IMODE((here / "run/supervisor.sock").stat().st_mode)) == "0o700"
+
+
+def test_settings_are_in_the_environment_of_the_processes_and_in_one_private_file(where: Stage, remote: Remote) -> None:
+    secret = "it's $HOME `id`\nZq81"
+    shop = Shop(where, "1.4", first=f"import os; assert os.environ['KEY'] == {secret!r}")
+    content = shop.content("b", environment=as_file([Setting("KEY", secret, "")]))
+    assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
+    assert slot.stage_release(remote, "b", content, uv(where.index)) == "kept"
+    assert stat.S_IMODE((folder(where, "b") / "environment").stat().st_mode) == 0o600
+    assert slot.settings(remote, "b", "k") == slot.keyed({"KEY": secret}, "k") != slot.keyed({"KEY": "x"}, "k")
+    command_lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(b"Zq81" in line for line in command_lines)
+    slot.act(remote, "restart", "b")
+    check(remote, "b", "1.4", 20)
+    other = content | {"environment": as_file([Setting("KEY", secret, ""), Setting("NEW", "1", "")])}
+    assert slot.stage_release(remote, "b", other, uv(where.index)) == "built", "another setting, another slot"
+    slot.act(remote, "remove", "b")
+    assert slot.settings(remote, "b", "k") == {}
 
 
 def test_the_processes_do_not_keep_the_lock_of_the_host(staged: Shop, where: Stage) -> None:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
         make_release as make_release,
         update_template as update_template,
     )
-    from releaselib.actions.slots import remove as remove, supervise as supervise, validate as validate
+    from releaselib.actions.slots import (
+        remove as remove,
+        settings as settings,
+        supervise as supervise,
+        validate as validate,
+    )
     from releaselib.actions.status import (
         doctor as doctor,
         drill as drill,
@@ -55,7 +60,7 @@ PUBLIC = {
     "actions.machines": "control_nginx execute logs maintain",
     "actions.release": "deploy join plan quickdeploy release rollback switch sync_proxies",
     "actions.repository": "create_repository make_release update_template",
-    "actions.slots": "remove supervise validate",
+    "actions.slots": "remove settings supervise validate",
     "actions.status": "doctor drill freeze history lock_state status",
     "actions.wheels": "build latest_version next_version publish",
     "config.file": "load",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from releaselib import index
 from releaselib.actions import switching, wheels, workers
 from releaselib.actions.run import Run
+from releaselib.decide import settings
 from releaselib.decide.budget import Budget
 from releaselib.decide.files import uv_wheel
 from releaselib.decide.journal import Staged
@@ -48,9 +49,8 @@ def stage(run: Run) -> None:
     run.wheels = resolve.pins(pins.release)
     release = replace(plan.release, wheels=run.wheels)
     asked = health.at_start(at.stage, plan.slot, release.version)
-    content = slot.files(release, plan.files["supervisord.conf"], (pins.release, pins.tools), asked) | boot.files(
-        at.stage
-    )
+    content = slot.files(release, plan.files["supervisord.conf"], (pins.release, pins.tools), asked)
+    content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
     starts = bool(plan.proxy) or at.stage.overlap
     results = at.fleet.each(plan.app, lambda remote: slot.stage_release(remote, plan.slot, content, uv, start=starts))
     done = results.within(_budget(run))

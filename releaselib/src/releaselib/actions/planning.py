@@ -60,6 +60,7 @@ def planned(seen: Seen) -> Plan:
     at, aim = seen.at, AIMS[seen.action](seen)
     files = {}
     if "stage" in aim.phases:
+        _ = at.settings  # what is missing is told before anything is built
         template = at.project.template(supervisor.TEMPLATE)
         files["supervisord.conf"] = supervisor.configuration(template, at.stage, aim.release, aim.slot)
     if at.stage.proxy and (aim.phases[0] != "switch"):

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from releaselib import index
+from releaselib.actions.settings import gathered
 from releaselib.config import Project
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
+from releaselib.decide.settings import Setting
 from releaselib.decide.view import View
 from releaselib.errors import ReleaseError
 from releaselib.hosts import facts, fleet, lock
@@ -31,6 +34,11 @@ class Session:
     stage: Stage
     fleet: Fleet
     clock: Clock = field(default_factory=Clock)
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """The settings of the stage, gathered once. Raises ConfigError for a secret that is missing."""
+        return gathered(self.project.root, self.stage)
 
     def look(self, app: Sequence[Host] | None = None) -> View:
         """See every host at once, or of the app hosts only these."""

@@ -1,16 +1,18 @@
 """Single acts on the slots of a stage: validate, supervise, remove."""
 
 import functools
+import secrets
 from contextlib import nullcontext
 from pathlib import Path
 
-from releaselib.actions.session import session
+from releaselib.actions.session import Session, session
 from releaselib.config import Project
 from releaselib.config.inventory import select
 from releaselib.config.stage import Stage
 from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
+from releaselib.decide.settings import compared
 from releaselib.decide.slots import known_slot
 from releaselib.decide.view import View
 from releaselib.errors import Refused
@@ -84,3 +86,19 @@ def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
     served = {seen.slot for seen in view.proxy.values()} | {view.live}
     if live := [name for name in chosen if name in served]:
         raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")
+
+
+def settings(project: Project, stage: str) -> list[tuple[str, str, str]]:
+    """Name, source, and "same", "differs", "new" or "gone" beside the live slot, of each setting; never a value."""
+    with session(project, stage, start=False) as at:
+        key = secrets.token_hex()
+        mine = slot.keyed({one.name: one.value for one in at.settings}, key)
+        sources = {one.name: one.source for one in at.settings}
+        return [(name, sources.get(name, ""), how) for name, how in compared(mine, _live(at, key)).items()]
+
+
+def _live(at: Session, key: str) -> dict[str, str]:
+    """Keyed hashes of the settings in the live slot of one host that holds it; nothing where there is none."""
+    view = at.look()
+    hosts = view.holders(view.live) if view.live else []
+    return slot.settings(at.fleet.remote(hosts[0]), view.live, key) if hosts else {}

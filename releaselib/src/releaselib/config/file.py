@@ -97,8 +97,14 @@ def merged(text: dict[str, Any]) -> dict[str, Any]:
     app, stages = text.get("app"), text.get("stages")
     if not isinstance(app, dict) or not isinstance(stages, dict):
         return text
-    whole = {key: {**app, **one} if isinstance(one, dict) else one for key, one in stages.items()}
+    whole = {key: _over(app, one) if isinstance(one, dict) else one for key, one in stages.items()}
     return text | {"stages": whole}
+
+
+def _over(app: dict[str, Any], stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage with what [app] says where it is silent; of env, variable by variable."""
+    envs = [table["env"] for table in (app, stage) if isinstance(table.get("env"), dict)]
+    return {**app, **stage} | ({"env": {**envs[0], **envs[1]}} if len(envs) == 2 else {})
 
 
 def _inherited(path: Sequence[int | str], text: dict[str, Any]) -> bool:

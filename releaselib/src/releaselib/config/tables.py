@@ -81,6 +81,11 @@ class OwnIndex(Index):
         return cls(url=f"{url}simple/", upload_url=url, username="releaser", folder=folder)
 
 
+Name = Annotated[
+    str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
+]
+
+
 class App(Table):
     """What runs in a slot; a stage can override each of these."""
 
@@ -105,6 +110,9 @@ class App(Table):
     health_timeout: int = Field(default=30, ge=1, le=3600)
     requires: tuple[str, ...] = Field(default=(), strict=False)
     overlap: bool = True
+    env: dict[Name, str] = Field(default_factory=dict)
+    secrets: tuple[Name, ...] = Field(default=(), strict=False)
+    secrets_command: str = ""
 
     def ports(self, slot: str) -> list[int]:
         """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""

@@ -1,7 +1,9 @@
 """A slot on a host: its files, staging a release in it, and what can be done with it later."""
 
 import hashlib
+import hmac
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from releaselib import output
@@ -50,6 +52,16 @@ def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File |
         seconds=remote.stage.health_timeout,
         next_step=f"fab host.logs --stage {remote.stage.name} --hosts {remote.host.name} --slot {slot}",
     ).strip()
+
+
+def settings(remote: Remote, slot: str, key: str) -> dict[str, str]:
+    """A keyed hash of each setting that a slot has on one host: see :func:`keyed`. Raises CommandFailed."""
+    return dict(json.loads(call(remote, "slot_settings.sh", slot=slot, given={"key": key}, next_step="fab status")))
+
+
+def keyed(values: Mapping[str, str], key: str) -> dict[str, str]:
+    """HMAC-SHA256 of each value, in hex, so that two can be compared where neither is known. Pure."""
+    return {name: hmac.new(key.encode(), value.encode(), "sha256").hexdigest() for name, value in values.items()}
 
 
 def act(remote: Remote, action: str, *slots: str) -> str:

@@ -32,6 +32,15 @@ def remove(stage: str = "local", slot: str = "", hosts: str = "", all: bool = Fa
     return releaselib.remove(releaselib.load(), stage, Wanted(slot=slot, hosts=hosts), everything=all)
 
 
+@task("env", "show")
+def show_env(stage: str = "local") -> list[tuple[str, str, str]]:
+    """Name the settings of a stage, where each comes from, and how it stands beside the live slot; no value.
+
+    Example: fab env.show --stage production
+    """
+    return releaselib.settings(releaselib.load(), stage)
+
+
 def _supervisor(action: str, words: str) -> None:
     def act(stage: str = "local", slot: str = "", hosts: str = "") -> dict[str, str]:
         return releaselib.supervise(releaselib.load(), stage, action, Wanted(slot=slot, hosts=hosts))

@@ -71,8 +71,12 @@ wait_gone() { # wait_gone PID
 # was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
 # links the same file into each slot.
 start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
-    PYTHONPYCACHEPREFIX="$cache/bytecode" \
-        "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1 || {
+    ( # the settings are in the environment of its processes, and of nothing else
+        # shellcheck source=/dev/null
+        [ ! -e "$1/environment" ] || . "$1/environment"
+        PYTHONPYCACHEPREFIX="$cache/bytecode" \
+            exec "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1
+    ) || {
         cat "$1/log/start.log" >&2
         fail 73 "supervisord does not start"
     }

@@ -1,0 +1,53 @@
+"""What a release finds in its environment: plain values and secrets, with where each comes from."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A variable of the environment; its value is in no repr, so in no log and no traceback of ours."""
+
+    name: str
+    value: str = field(repr=False)
+    source: str
+
+
+FILE = "environment"
+"""Its name in a slot."""
+
+
+def as_file(settings: Iterable[Setting]) -> str:
+    """The file of a slot from which its programs get them: lines of sh, sorted, each value quoted. Pure."""
+    return "".join(f"export {one.name}={shlex.quote(one.value)}\n" for one in sorted(settings, key=lambda s: s.name))
+
+
+def found(
+    plain: Mapping[str, str], secrets: Iterable[str], sources: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Setting], list[str]]:
+    """The settings, and the names of the secrets that no source has or that are empty. Pure.
+
+    ``sources`` maps a source in words to what it holds; the first one that has a secret counts. A secret comes
+    before a plain value of its name.
+    """
+    names = dict.fromkeys(secrets)
+    holders = {name: next((words for words, held in sources.items() if held.get(name)), "") for name in names}
+    settings = [Setting(name, sources[words][name], words) for name, words in holders.items() if words]
+    settings += [Setting(name, value, "release.toml") for name, value in plain.items() if name not in names]
+    return settings, [name for name, words in holders.items() if not words]
+
+
+def compared(mine: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
+    """How each setting stands beside what a slot holds: same, differs, new there, or gone from here. Pure."""
+    both = {name: "same" if held[name] == mine[name] else "differs" for name in mine if name in held}
+    return dict(sorted((dict.fromkeys(mine, "new") | dict.fromkeys(held, "gone") | both).items()))
+
+
+def from_json(text: str) -> dict[str, str]:
+    """A JSON object of strings and numbers, as programs for secrets print it. Raises ValueError."""
+    table = json.loads(text)
+    if not isinstance(table, dict) or not all(isinstance(value, str | int | float) for value in table.values()):
+        raise ValueError("it is no JSON object of names and values")
+    return {name: str(value) for name, value in table.items()}
