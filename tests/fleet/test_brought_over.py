@@ -63,7 +63,7 @@ def make_old(shop: Shop, host: Host, slot: str, version: str) -> None:
 def test_a_stage_that_was_switched_by_reloads_is_brought_over_by_its_next_release(shop: Shop) -> None:
     slot, (old,), new = shop.live, shop.served(), shop.other
     with shop.losing():
-        machines.control_nginx(shop.configured(), "test", "stop")
+        machines.control_nginx(shop.configured(), "test", "stop", yes=True)
         for host in shop.proxy:
             make_old(shop, host, slot, old)
             wait_for(lambda host=host: shop.is_up(host), f"{host.name} to be up")  # type: ignore[misc]

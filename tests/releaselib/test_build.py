@@ -138,6 +138,12 @@ def test_a_build_that_fails_shows_its_own_last_lines(tmp_path: Path, out: Path) 
     assert not list(out.iterdir())
 
 
+def test_a_build_sees_no_password(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEASELIB_INDEX_PASSWORD", "s3cret")
+    look = "import os; assert 'PATH' in os.environ and 'RELEASELIB_INDEX_PASSWORD' not in os.environ"
+    assert built(project(tmp_path / "project", wheel=look), out, "1.0").version == "1.0"
+
+
 CHECKED: dict[str, tuple[list[str], str]] = {
     "another version": (["my_shop-1.1-py3-none-any.whl", "my_shop-1.0.tar.gz"], "but got my_shop-1.1-py3"),
     "another sdist": (["my_shop-1.0-py3-none-any.whl", "my_shop-1.0.dev1.tar.gz"], "but got my_shop-1.0.dev1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from uv import find_uv_bin
 
 import real
 from releaselib import index
-from releaselib.actions.wheels import bring
-from releaselib.config.tables import Index
+from releaselib.actions.bringing import bring
+from releaselib.config.tables import Index, OwnIndex
 from releaselib.errors import CommandFailed, IndexFailed
-from releaselib.wheels.mirror import OWN, command, locked, needed
+from releaselib.wheels.mirror import OWN, Lock, command, locked, needed, own_names, recorded
 from releaselib.wheels.resolve import Target, resolve
 
 NEEDED: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -70,11 +71,11 @@ def test_a_lock_gives_the_pins_without_the_project_itself(tmp_path: Path) -> Non
     )
     lock = (find_uv_bin(), "lock", "--quiet", "--no-config", "--no-index", "--find-links", str(shelf))
     subprocess.run(lock, cwd=project, check=True)
-    assert sorted(locked(project).split()) == ["left==1.0", "right==2.0"]
+    assert sorted(locked(project).pins.split()) == ["left==1.0", "right==2.0"]
 
 
 def test_without_a_lock_there_are_no_pins(tmp_path: Path) -> None:
-    assert locked(tmp_path) == ""
+    assert locked(tmp_path) == Lock()
 
 
 def test_a_lock_that_cannot_be_read_is_told_in_the_words_of_uv(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_packages_come_to_the_index_with_all_they_need_and_only_once(shelf: Inde
     real.wheel(world, "mirrored", "1.0", requires=["mirrored-dep"])
     real.wheel(world, "mirrored-dep", "1.0")
     real.wheel(world, "mirrored-dep", "2.0")
-    lock = "mirrored-dep==1.0\n"
+    lock = Lock("mirrored-dep==1.0\n")
     assert bring(shelf, ["mirrored"], None, lock) == [
         "mirrored-1.0-py3-none-any.whl",
         "mirrored_dep-1.0-py3-none-any.whl",
@@ -167,3 +168,58 @@ def test_a_package_that_is_nowhere_is_told_in_the_words_of_pip(shelf: Index, wor
     assert caught.value.what == f"index.sync: cannot fetch nowhere-to-be-found for Python {OWN}"
     assert "No matching distribution found for nowhere-to-be-found" in caught.value.cause
     assert caught.value.next_step.endswith("pip config list")
+
+
+# --- what is the team's own
+
+
+def own(shelf: Index, name: str, *, requires: Sequence[str] = ()) -> None:
+    """A package that `fab publish` brought to the index: a wheel and an sdist."""
+    assert isinstance(shelf, OwnIndex)
+    packages = Path(shelf.folder) / "packages"
+    real.wheel(packages, name, "1.0", requires=requires)
+    (packages / f"{name.replace('-', '_')}-1.0.tar.gz").write_bytes(b"")
+
+
+def test_a_public_package_of_the_name_of_the_teams_own_is_never_taken(shelf: Index, world: Path) -> None:
+    """Dependency confusion: somebody else has published a higher version of an internal name."""
+    own(shelf, "team-lib", requires=["team-base", "of-others"])
+    own(shelf, "team-base")
+    real.wheel(world, "of-others", "1.0")
+    for name in ("team-lib", "team-base"):
+        real.wheel(world, name, "99.0")
+    assert bring(shelf, ["team-lib>=1"], None) == ["of_others-1.0-py3-none-any.whl"]
+    assert {file.version for file in index.of(shelf).files("team-lib")} == {"1.0"}
+
+
+def test_what_others_need_of_the_teams_own_is_refused(shelf: Index, world: Path) -> None:
+    own(shelf, "team-inner")
+    real.wheel(world, "team-inner", "99.0")
+    real.wheel(world, "outer", "1.0", requires=["team-inner"])
+    with pytest.raises(IndexFailed, match=r"team_inner-99.0-py3-none-any.whl came from elsewhere, but team-inner is"):
+        bring(shelf, ["outer"], None)
+    assert index.of(shelf).files("outer") == []
+
+
+def test_what_pyproject_marks_as_the_teams_own_is_asked_for_nowhere_else(shelf: Index, world: Path) -> None:
+    real.wheel(world, "marked", "99.0")
+    with pytest.raises(IndexFailed, match=r"marked is the team's own, and .* has no wheel of it; nobody else is asked"):
+        bring(shelf, ["marked"], None, Lock(own=["marked"]))
+
+
+def test_what_uv_lock_has_other_bytes_of_is_not_brought(shelf: Index, world: Path) -> None:
+    made = real.wheel(world, "changed", "1.0")
+    with pytest.raises(IndexFailed, match=r"changed-1.0-py3-none-any.whl is not what uv.lock says"):
+        bring(shelf, ["changed"], None, Lock(hashes={made.name: "00"}))
+    assert bring(shelf, ["changed"], None, Lock(hashes={made.name: real.sha256(made)})) == [made.name]
+
+
+def test_the_teams_own_names_are_read_from_pyproject() -> None:
+    sources = {"A_b": {"index": "team"}, "c": [{"index": "team"}, {"git": "x"}], "d": {"git": "x"}, "e": {"path": "x"}}
+    assert own_names({"tool": {"uv": {"sources": sources}}}) == ["a-b", "c"]
+    assert own_names({}) == []
+
+
+def test_the_hashes_of_wheels_are_read_from_a_lock() -> None:
+    wheels = [{"url": "https://i.example/x/a-1-py3-none-any.whl", "hash": "sha256:aa"}, {"path": "b.whl"}]
+    assert recorded({"package": [{"name": "a", "wheels": wheels}, {"name": "b"}]}) == {"a-1-py3-none-any.whl": "aa"}

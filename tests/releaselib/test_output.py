@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from releaselib.config.inventory import Host
-from releaselib.output import as_json, table
+from releaselib.output import as_json, harmless, show, table
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,21 @@ TABLES: dict[str, tuple[list[tuple[object, ...]], str]] = {
 @pytest.mark.parametrize(("rows", "text"), TABLES.values(), ids=TABLES)
 def test_a_table_is_as_wide_as_its_longest_cells(rows: list[tuple[object, ...]], text: str) -> None:
     assert table(("host", "n"), rows) == text
+
+
+HARMLESS = {
+    "words": ("größe\tx\ny", "größe\tx\ny"),
+    "colours": ("\x1b[1;31mred\x1b[0m", "red"),
+    "another title and the way back": ("a\x1b]0;pwned\x07b\rc\x08d", "a]0;pwnedbcd"),
+    "ends of lines of another system": ("a\r\nb", "a\nb"),
+    "eight-bit controls": ("a\x9b31mb", "a31mb"),
+}
+
+
+@pytest.mark.parametrize(("text", "left"), HARMLESS.values(), ids=HARMLESS)
+def test_a_terminal_is_told_nothing_that_it_would_obey(
+    text: str, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmless(text) == left
+    show(text)
+    assert capsys.readouterr().out == f"{left}\n"

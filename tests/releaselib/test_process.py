@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from releaselib.errors import CommandFailed, IndexFailed
-from releaselib.process import TAIL, Output, isolated, quoted, run, tail
+from releaselib.process import TAIL, Output, for_builds, isolated, quoted, run, tail
 
 HOSTILE = {
     "a space": "a b",
@@ -112,3 +112,16 @@ def test_of_a_log_the_last_lines_count(words: str, end: str) -> None:
 def test_an_isolated_environment_lacks_what_starts_like_that() -> None:
     there = {"PIP_INDEX_URL": "x", "UV_INDEX": "x", "HOME": "/root", "PIPELINE": "1"}
     assert isolated(there, "PIP_", "UV_") == {"HOME": "/root", "PIPELINE": "1"}
+
+
+def test_a_tool_that_does_not_end_is_given_up_and_told_with_its_last_lines() -> None:
+    with pytest.raises(IndexFailed) as caught:
+        run(("sh", "-c", "echo on my way; exec sleep 1000"), seconds=0.5, error=IndexFailed, what="the upload")
+    assert caught.value.what == "the upload: sh has no end after 0.5 s"
+    assert caught.value.cause == "on my way"
+
+
+def test_a_build_inherits_what_it_needs_and_no_secret() -> None:
+    needed = {"PATH": "p", "HOME": "h", "LC_ALL": "C", "UV_INDEX": "u", "https_proxy": "x", "CFLAGS": "-O", "CC": "cc"}
+    secret = ("RELEASELIB_INDEX_PASSWORD", "GITLAB_TOKEN", "SSH_AUTH_SOCK", "DATABASE_URL", "TWINE_PASSWORD", "X_PATH")
+    assert for_builds(needed | dict.fromkeys(secret, "s")) == needed

@@ -13,6 +13,7 @@ import requests
 import real
 from releaselib import index
 from releaselib.config.tables import OwnIndex
+from releaselib.errors import IndexFailed
 from releaselib.index.own import Own
 from releaselib.index.pypiserver import Server, answers, command, ensure, install, stop
 
@@ -99,3 +100,13 @@ def test_a_new_user_does_not_put_out_the_old_one(shelf: OwnIndex) -> None:
     users = [line.partition(":")[0] for line in (server.folder / "htpasswd").read_text().splitlines()]
     assert {"releaser", "third"} <= set(users)
     assert len(users) == len(set(users))
+
+
+def test_whoever_has_its_port_is_not_taken_for_it(shelf: OwnIndex, tmp_path: Path) -> None:
+    """Not even another index: what that holds is somebody else's."""
+    stranger = served(shelf)
+    own = Own(OwnIndex.at(stranger.port, str(tmp_path / "index")))
+    assert own.files("shelf-lib") == []
+    with pytest.raises(IndexFailed, match=rf"port {stranger.port} is taken by something that is not the index in"):
+        own.ensure()
+    assert not (tmp_path / "index").exists()

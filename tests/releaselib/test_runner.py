@@ -16,7 +16,7 @@ from releaselib.actions.run import Run
 from releaselib.actions.session import Session
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Phase, Plan
-from releaselib.errors import Refused
+from releaselib.errors import HookFailed, Refused
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.lock import Lock, hold, read_journal
 
@@ -87,7 +87,24 @@ def test_a_hook_that_fails_too_does_not_hide_the_failure(
     monkeypatch.setitem(hooks._hooks, "on_failure", [lambda plan, error: 1 / 0])
     with hold(here) as journal, pytest.raises(Refused, match="no more disk"):
         runner.do(run_of(here, journal, "switch"))
-    assert "a hook for on_failure failed: division by zero" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the hook <lambda> (on_failure) failed: ZeroDivisionError: division by zero" in said
+
+
+@pytest.mark.parametrize(("hook", "gets"), [("pre_deploy", "1.0"), ("post_switch", "2.0")])
+def test_a_hook_that_fails_is_named_with_what_visitors_get(
+    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch, hook: str, gets: str
+) -> None:
+    def announce(plan: Plan) -> None:
+        raise KeyError("webhook")
+
+    monkeypatch.setitem(hooks._hooks, hook, [announce])
+    monkeypatch.setitem(phases.ACTS, "switch", lambda run: setattr(run, "switched", True))
+    with hold(here) as journal, pytest.raises(HookFailed) as caught:
+        runner.do(run_of(here, journal, "stage", "switch"))
+    assert caught.value.what == f"the hook announce ({hook}) failed: KeyError: 'webhook'; visitors get {gets}"
+    assert 'raise KeyError("webhook")' in caught.value.cause
+    assert caught.value.exit_code == 8
 
 
 def test_the_failure_itself_is_told_also_when_the_journal_is_lost_with_it(

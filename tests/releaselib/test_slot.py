@@ -210,7 +210,7 @@ def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> 
     modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in here.iterdir() if path.is_file()}
     assert (modes.pop("healthy"), modes.pop("runs")) == ("0o644", "0o644")
     assert set(modes.values()) == {"0o600"}
-    assert oct(stat.S_IMODE((here / "run").stat().st_mode)) == "0o700"
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in (here, here / "run")} == {"0o700"}, "its logs as well"
     assert oct(stat.S_IMODE((here / "run/supervisor.sock").stat().st_mode)) == "0o700"
 
 
@@ -400,6 +400,22 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     of_other = Fleet(where.model_copy(update={"python": str(other)})).remote(where.app[0])
     slot.stage_release(of_other, "b", content, uv(where.index))
     assert {path.parent for path in Path(where.prefix).glob("tools/*/ready")} > tools
+    real.end_slots(where, "b")
+
+
+def test_a_tool_that_does_not_run_is_made_again(where: Stage, remote: Remote) -> None:
+    """As a power cut or an upgrade of the system's Python leaves it."""
+    content = Shop(where, "1.0").content("b")
+    slot.stage_release(remote, "b", content, uv(where.index))
+    real.end_slots(where, "b")
+    tools = Path(where.prefix) / "tools"
+    (program,) = tools.glob("uv-*")
+    program.write_bytes(program.read_bytes()[:1000])
+    for module in tools.glob("*/lib/python3*/site-packages/supervisor/__init__.py"):
+        module.unlink()
+        module.write_text("import nowhere\n")
+    (folder(where, "b") / "healthy").unlink()
+    assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
     real.end_slots(where, "b")
 
 

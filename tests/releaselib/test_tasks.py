@@ -21,6 +21,7 @@ from releaselib.errors import (
     CommandFailed,
     ConfigError,
     ForgeFailed,
+    HookFailed,
     HostsFailed,
     IndexFailed,
     Locked,
@@ -65,7 +66,7 @@ MEANT = (
     "supervisor.status supervisor.start supervisor.stop supervisor.restart supervisor.reload "
     "supervisor.shutdown "
     "nginx.setup nginx.test nginx.start nginx.stop nginx.reload "
-    "nginx.sync maintenance.on maintenance.off lock.hold lock.release drill "
+    "env.show nginx.sync maintenance.on maintenance.off lock.hold lock.release drill "
     "index.serve index.sync index.list lock.show repo.create host.exec host.logs"
 )
 
@@ -96,6 +97,7 @@ CODES: dict[type[ReleaseError], int] = {
     HostsFailed: 6,
     IndexFailed: 7,
     ForgeFailed: 7,
+    HookFailed: 8,
 }
 
 

@@ -8,14 +8,16 @@
     ├── Locked              4   somebody else holds the lock of the stage
     ├── CommandFailed       5   a command failed on a host (or on this machine)
     ├── HostsFailed         6   too many hosts failed; no switch was made
-    └── ServiceFailed       7   the index or the forge failed
-        ├── IndexFailed
-        └── ForgeFailed
+    ├── ServiceFailed       7   the index or the forge failed
+    │   ├── IndexFailed
+    │   └── ForgeFailed
+    └── HookFailed          8   a function of the project's own fabfile failed
 
 The number is the exit code of the command that meets the error. An error says what happened, shows
 the cause in the failing tool's own words, and names the next command to type.
 """
 
+import re
 from collections.abc import Iterable
 
 
@@ -46,6 +48,22 @@ def several(errors: Iterable[ReleaseError | str], whole: int = 3) -> str:
     """Many errors as one cause: the first ones whole, of the others the first line, so that all are named."""
     texts = [str(error) for error in errors]
     return "\n".join([*texts[:whole], *(text.partition("\n")[0] for text in texts[whole:])])
+
+
+STAGELESS = ("index.serve", "repo.", "template.update", "version.", "help")
+"""The tasks that take no stage."""
+
+
+def on_stage(words: str, stage: str) -> str:
+    """A next step in which every command of `fab` names the stage, so that it can be typed as it stands. Pure."""
+
+    def named(found: re.Match[str]) -> str:
+        command, task = found[0], found[1]
+        if "--stage" in command or task.startswith(STAGELESS):
+            return command
+        return command.replace(task, f"{task} --stage {stage}", 1)
+
+    return re.sub(r"\bfab ([a-z]+(?:\.[a-z]+)?)(?: -[^;:,)\n]*)?", named, words)
 
 
 class ConfigError(ReleaseError):
@@ -90,3 +108,9 @@ class IndexFailed(ServiceFailed):
 
 class ForgeFailed(ServiceFailed):
     """GitLab or GitHub failed or refused."""
+
+
+class HookFailed(ReleaseError):
+    """A hook of the project's own raised something."""
+
+    exit_code = 8

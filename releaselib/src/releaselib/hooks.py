@@ -12,8 +12,12 @@ error), registered by a decorator::
 A hook that raises stops the release where it stands; nothing has been switched before ``post_switch``.
 """
 
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from releaselib.errors import HookFailed, ReleaseError
+from releaselib.process import tail
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 _hooks: dict[str, list[Callable[..., Any]]] = {}
@@ -36,6 +40,16 @@ on_failure = _registrar("on_failure")
 
 
 def run(name: str, *args: object) -> None:
-    """Call the hooks of that name in the order in which they were registered."""
+    """Call the hooks of that name in the order in which they were registered. Raises HookFailed."""
     for hook in _hooks.get(name, []):
-        hook(*args)
+        try:
+            hook(*args)
+        except ReleaseError:
+            raise
+        except Exception as error:
+            lines = traceback.format_exception(error)
+            raise HookFailed(
+                f"the hook {hook.__name__} ({name}) failed: {type(error).__name__}: {error}",
+                cause=tail("".join(lines), 6),
+                next_step="mend the hook in fabfile.py, then run it again; fab status shows what is where",
+            ) from error

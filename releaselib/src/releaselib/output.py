@@ -5,13 +5,21 @@ A value that has words of its own has them as ``str(value)``, in a list as ``val
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """A text without what a terminal would obey (ECMA-48): of control characters tabs and line ends stay. Pure."""
+    return CONTROL.sub("", text.replace("\r\n", "\n"))
 
 
 def show(text: str) -> None:
     """A result."""
-    print(text, flush=True)  # noqa: T201
+    print(harmless(text), flush=True)  # noqa: T201
 
 
 def as_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Commands as values: a tuple of arguments, run on this machine or made into a line of shell for a host."""
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,14 @@ from releaselib.errors import CommandFailed, ReleaseError
 
 TAIL = 20
 """How many last lines of a failing tool an error shows."""
+LIMIT = 1800
+"""Seconds after which a tool on this machine is given up: longer than any build that anybody waits for."""
+NEEDED = re.compile(
+    "(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|TERM|PYTHON.*|VIRTUAL_ENV|PIP_.*|UV_.*|XDG_.*|NO_PROXY|.*_PROXY"
+    "|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|CC|CXX|CPP|LD|AR|.*FLAGS|PKG_CONFIG.*|CARGO.*|RUST.*|LD_LIBRARY_PATH)",
+    re.IGNORECASE,
+)
+"""The variables that a build needs. What else there is (passwords, tokens, an ssh agent) is no business of its."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,8 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherited: Mapping[str, str] | None = None,
+    seconds: float = LIMIT,
     error: type[ReleaseError] = CommandFailed,
     what: str = "",
     next_step: str = "",
@@ -49,14 +60,17 @@ def run(
 ) -> Output:
     """Run a command on this machine and return its output.
 
-    ``env`` is added to the environment and is the place for secrets. An exit code outside ``ok``
-    raises ``error`` with ``what`` and the tool's own last lines.
+    ``env`` is added to the environment (``inherited``, by default all of it) and is the place for secrets. An
+    exit code outside ``ok`` raises ``error`` with ``what`` and the tool's own last lines, and so does no end after
+    ``seconds``.
     """
+    before = os.environ if inherited is None else inherited
     try:
         done = subprocess.run(
             list(argv),
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**before, **(env or {})},
+            timeout=seconds,
             text=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -67,6 +81,11 @@ def run(
             f"{argv[0]} is not installed on this machine",
             next_step=next_step or f"install {argv[0]} and run the command again",
         ) from None
+    except subprocess.TimeoutExpired as late:
+        said = b"\n".join(stream for stream in (late.stdout, late.stderr) if stream).decode("utf-8", "replace")
+        name = Path(argv[0]).name
+        words = f"{what}: {name} has no end" if what else f"{name} has no end"
+        raise error(f"{words} after {seconds:g} s", cause=tail(said), next_step=next_step) from None
     output = Output(done.returncode, done.stdout, done.stderr)
     if output.code not in ok:
         raise error(
@@ -75,6 +94,11 @@ def run(
             next_step=next_step,
         )
     return output
+
+
+def for_builds(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a build inherits of an environment: what it needs, and nothing that is secret. Pure."""
+    return {name: value for name, value in environment.items() if NEEDED.fullmatch(name)}
 
 
 def isolated(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from releaselib.output import harmless
+
 
 @dataclass(frozen=True)
 class Event:
@@ -40,7 +42,7 @@ def printed(event: Event) -> None:
     line = {"phase begun": f"[{event.name}]", "words": event.words}.get(event.kind, "")
     if line and not _quiet:
         with suppress(OSError):  # the terminal may be gone
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(harmless(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 listeners: list[Callable[[Event], None]] = [printed]

@@ -8,6 +8,7 @@ from typing import Any
 
 from releaselib import index
 from releaselib.actions import wheels
+from releaselib.actions.bringing import bring
 from releaselib.actions.session import session
 from releaselib.config import Project
 from releaselib.decide.view import AppSeen
@@ -30,14 +31,14 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
     stage = stage or ("local" if "local" in project.stages else "")
     target = Target(python, platform.machine()) if python else _asked(project, stage) if stage else None
     if packages:
-        return wheels.bring(where, packages.split(","), target)
+        return bring(where, packages.split(","), target, mirror.locked(project.root / project.directory))
     with tempfile.TemporaryDirectory() as folder:
         found = source.find(project.root, "HEAD")
         built = wheels.clean_build(project, found, project.static_version or "0", Path(folder))
         extra = project.stage(stage).requires if stage else ()
         needed = mirror.needed(built.wheel, extra, target.markers if target else None)
-        constraints = wheels.lock_at(project, found.commit)
-        return wheels.bring(where, [*needed, *resolve.TOOLS, "uv"], target, constraints)
+        lock = wheels.lock_at(project, found.commit)
+        return bring(where, [*needed, *resolve.TOOLS, "uv"], target, lock)
 
 
 def _asked(project: Project, stage: str) -> Target:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from releaselib.actions.session import session
+from releaselib.actions.slots import require_yes
 from releaselib.config import Project
 from releaselib.config.inventory import select
 from releaselib.decide.release import Wanted
@@ -39,16 +40,19 @@ def _run(remote: Remote, command: Sequence[str]) -> str:
     return "\n".join(filter(None, (done.stdout.rstrip(), done.stderr.rstrip())))
 
 
-def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "") -> dict[str, str]:
+def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "", yes: bool = False) -> dict[str, str]:
     """``setup``, ``test``, ``start``, ``stop`` or ``reload`` on every proxy; host -> answer.
 
-    All but ``test`` take the lock. Raises HostsFailed.
+    All but ``test`` take the lock; an nginx that serves visitors is stopped only with ``yes``. Raises Refused,
+    HostsFailed.
     """
     with (
         session(project, stage, start=False) as at,
         at.locked(f"nginx.{action}") if action != "test" else nullcontext(),
     ):
         view = at.look(()) if action == "setup" else None
+        if action == "stop":
+            require_yes(at.stage, at.look(()), "nginx.stop", yes)
 
         def act(remote: Remote) -> str:
             if not view:

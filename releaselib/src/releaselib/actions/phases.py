@@ -22,8 +22,8 @@ def build(run: Run) -> None:
     assert run.source  # noqa: S101  a plan that builds was made from a commit
     version = run.plan.release.version
     run.built = wheels.clean_build(run.at.project, run.source, version, run.folder)
-    constraints = wheels.lock_at(run.at.project, run.source.commit)
-    run.pins = wheels.pinned(run.at.stage, run.view.any_app, run.built, constraints)
+    lock = wheels.lock_at(run.at.project, run.source.commit)
+    run.pins = wheels.pinned(run.at.stage, run.view.any_app, run.built, lock)
 
 
 def publish(run: Run) -> None:

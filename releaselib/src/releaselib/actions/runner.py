@@ -14,7 +14,7 @@ from releaselib.config import Project
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Plan
 from releaselib.decide.release import Wanted
-from releaselib.errors import ReleaseError
+from releaselib.errors import HookFailed, ReleaseError
 from releaselib.hosts.connection import Unreachable
 from releaselib.progress import say
 
@@ -68,6 +68,8 @@ def _told(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, HookFailed):
+            error.what += f"; visitors get {plan.release.version if run.switched else plan.live_version or 'nothing'}"
         for sampler in run.samplers.values():
             with suppress(ReleaseError, OSError, ValueError):
                 sampler.finish()
@@ -76,5 +78,5 @@ def _told(run: Run) -> Iterator[None]:
         try:
             hooks.run("on_failure", plan, error)
         except Exception as second:  # it must not hide the first
-            say(f"a hook for on_failure failed: {second}")
+            say(str(second))
         raise

@@ -19,7 +19,7 @@ from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.settings import Setting
 from releaselib.decide.view import View
-from releaselib.errors import ReleaseError
+from releaselib.errors import ReleaseError, on_stage
 from releaselib.hosts import facts, fleet, lock
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.lock import Lock
@@ -65,6 +65,7 @@ def session(project: Project, stage: str, *, start: bool = True) -> Iterator[Ses
             yield made
         except ReleaseError as error:
             error.what = made.clock.named(error.what)
+            error.next_step = on_stage(error.next_step, stage)
             raise
         finally:
             made.clock.phase("")

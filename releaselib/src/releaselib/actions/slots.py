@@ -14,9 +14,10 @@ from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
 from releaselib.decide.settings import compared
 from releaselib.decide.slots import known_slot
-from releaselib.decide.view import View
+from releaselib.decide.view import UNSET, View
 from releaselib.errors import Refused
 from releaselib.hosts import health, nginx, slot
+from releaselib.hosts.connection import Remote
 from releaselib.index import pypiserver
 from releaselib.progress import say
 
@@ -32,42 +33,62 @@ def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:
         if not found:
             raise Refused(f"slot {chosen} is empty", next_step="fab status")
         hosts = select(at.stage.app, wanted.hosts)
-        at.fleet.each(hosts, lambda remote: health.check(remote, chosen, found.version)).require(
-            "hosts failed: validate"
-        )
+
+        def ask(remote: Remote) -> str:
+            health.check(remote, chosen, found.version)
+            return "healthy"
+
+        at.fleet.each(hosts, ask).named("hosts failed: validate")
         where = f"{len(hosts)} hosts, {at.stage.processes} processes each"
         return f"slot {chosen} ({found.version}) is healthy on {where}"
 
 
-def supervise(project: Project, stage: str, action: str, wanted: Wanted = NOTHING) -> dict[str, str]:
-    """One of `slot.ACTIONS` on a slot (the live one by default) of every host, under the lock; host -> answer."""
+def supervise(
+    project: Project, stage: str, action: str, wanted: Wanted = NOTHING, *, yes: bool = False
+) -> dict[str, str]:
+    """One of `slot.ACTIONS` on a slot (the live one by default) of every host, under the lock; host -> answer.
+
+    What visitors are served from is stopped only with ``yes``. Raises Refused, HostsFailed.
+    """
     with (
         session(project, stage, start=False) as at,
         at.locked(f"supervisor.{action}") if action != "status" else nullcontext(),
     ):
-        chosen = known_slot(at.stage, wanted.slot or at.look(() if at.stage.proxy else None).live)
+        view = at.look(() if at.stage.proxy else None)
+        chosen = known_slot(at.stage, wanted.slot or view.live)
+        if action in STOPS and chosen == view.live:
+            require_yes(at.stage, view, f"supervisor.{action}", yes)
         results = at.fleet.each(
             select(at.stage.app, wanted.hosts), lambda remote: slot.act(remote, action, chosen).strip()
         )
         return results.named(f"hosts failed: supervisor.{action}")
 
 
-def remove(project: Project, stage: str, wanted: Wanted = NOTHING, *, everything: bool = False) -> str:
-    """Stop and remove a slot under the lock; the live one only with everything else of the stage.
+STOPS = ("stop", "shutdown", "restart", "reload")
+"""Of `slot.ACTIONS` those after which nobody is served, be it for a moment only."""
 
-    ``everything`` is all slots and, unless only some hosts are meant, the stage's own nginx and index.
+
+def remove(
+    project: Project, stage: str, wanted: Wanted = NOTHING, *, everything: bool = False, yes: bool = False
+) -> str:
+    """Stop and remove a slot under the lock; the live one only with everything else of the stage, and ``yes``.
+
+    ``everything`` is all slots and, unless only some hosts are meant, the stage's own nginx and index. Raises
+    Refused, HostsFailed.
     """
     with session(project, stage, start=False) as at:
         chosen = at.stage.slots if everything else (known_slot(at.stage, wanted.slot),)
         hosts, whole = select(at.stage.app, wanted.hosts), everything and not wanted.hosts
         with at.locked("slot.remove"):
-            if not whole:
+            if whole:
+                require_yes(at.stage, at.look(()), "slot.remove --all", yes)
+            else:
                 _require_idle(at.look(()) if at.stage.proxy else at.look(), at.stage, chosen)
                 for name in chosen:
                     at.fleet.each(at.stage.proxy, functools.partial(nginx.retire, slot=name)).require(
                         "proxies failed: slot.remove"
                     )
-            elif at.stage.nginx == "own":
+            if whole and at.stage.nginx == "own":
                 at.fleet.each(at.stage.proxy, lambda remote: nginx.control(remote, "stop")).require(
                     "proxies failed: nginx.stop"
                 )
@@ -78,6 +99,16 @@ def remove(project: Project, stage: str, wanted: Wanted = NOTHING, *, everything
         if whole and isinstance(own, OwnIndex) and pypiserver.stop(Path(own.folder)):
             say("index stopped")
         return f"removed: slot {', '.join(chosen)} on {len(hosts)} hosts"
+
+
+def require_yes(stage: Stage, view: View, command: str, yes: bool) -> None:
+    """Raise Refused for what ends the service of a stage on real hosts, unless that was said to be meant."""
+    if view.live and not stage.local and not yes:
+        raise Refused(
+            f"slot {view.live} ({view.version or UNSET}) serves the visitors of {stage.name}; {command} would end that",
+            next_step=f"fab {command} --stage {stage.name} --yes, if nobody is to be served; fab maintenance.on tells "
+            "them why",
+        )
 
 
 def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:

@@ -2,12 +2,13 @@
 
 import datetime
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from releaselib import index
 from releaselib.actions import repository
+from releaselib.actions.bringing import bring
 from releaselib.actions.session import Session, started
 from releaselib.config import Project
 from releaselib.config.stage import Stage
@@ -17,12 +18,13 @@ from releaselib.decide.files import File, wheels_of
 from releaselib.decide.release import Release, Wanted
 from releaselib.decide.view import UNSET, AppSeen, View
 from releaselib.errors import Refused
-from releaselib.hosts import lock
+from releaselib.hosts import lock as locks
 from releaselib.hosts.fleet import Fleet
-from releaselib.index.publish import publish as publish_files, upload_new
+from releaselib.index.publish import publish as publish_files
 from releaselib.progress import say
 from releaselib.wheels import build as builds, mirror, resolve, source
 from releaselib.wheels.build import Built
+from releaselib.wheels.mirror import Lock
 from releaselib.wheels.resolve import Pinned, Target
 from releaselib.wheels.source import Source
 
@@ -111,7 +113,7 @@ def commit_of(project: Project, version: str) -> str:
 
 def released_before(fleet: Fleet, version: str) -> Release:
     """A release as the stage's journal remembers it, however long ago. Raises Refused without one."""
-    found = lock.read_journal(fleet, lines=1_000_000).release(version)
+    found = locks.read_journal(fleet, lines=1_000_000).release(version)
     if not found:
         raise Refused(
             f"{version} was never on stage {fleet.stage.name}, so there is no going back to it",
@@ -142,13 +144,18 @@ def clean_build(project: Project, found: Source, version: str, out: Path) -> Bui
         return builds.build(clone / project.directory, out, stamp)
 
 
-def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = "") -> str:
+def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = "", tag: bool = True) -> str:
     """Upload what was built, read it back, then tag the commit; returns what was done in words.
+
+    Without ``tag`` nothing is asked of the repository's origin, as for somebody else's project.
 
     ``built`` may be in its JSON form. Raises Refused, IndexFailed and CommandFailed.
     """
     built = built if isinstance(built, Built) else Built(**built)
-    new, tagged = upload(project, index_of(project, stage, start=True), built)
+    where = index_of(project, stage, start=True)
+    if not tag:
+        return f"uploaded {', '.join(publish_files(index.of(where), project.name, built.files)) or 'nothing new'}"
+    new, tagged = upload(project, where, built)
     return f"uploaded {', '.join(new) or 'nothing new'}; {tagged}"
 
 
@@ -165,21 +172,21 @@ def upload(project: Project, where: Index, built: Built) -> tuple[list[str], str
 # --- what hosts install
 
 
-def lock_at(project: Project, commit: str) -> str:
-    """The pins of the project's uv.lock as it is in that commit."""
+def lock_at(project: Project, commit: str) -> Lock:
+    """What the project's pyproject.toml and uv.lock say in that commit."""
     with tempfile.TemporaryDirectory() as folder:
         names = tuple(str(Path(project.directory) / name) for name in ("pyproject.toml", "uv.lock"))
         source.files_at(project.root, commit, names, Path(folder))
         return mirror.locked(Path(folder))
 
 
-def pinned(stage: Stage, seen: AppSeen, built: Built, constraints: str) -> Pinned:
+def pinned(stage: Stage, seen: AppSeen, built: Built, lock: Lock) -> Pinned:
     """What the hosts install of a build that is not published yet, resolved once.
 
     A stage with an index of its own gets what that lacks.
     """
     try:
-        return _resolved(stage, seen, built.version, constraints, built.folder)
+        return _resolved(stage, seen, built.version, lock.pins, built.folder)
     except Refused as error:
         if not isinstance(stage.index, OwnIndex):
             error.next_step += f" --stage {stage.name}"
@@ -187,8 +194,8 @@ def pinned(stage: Stage, seen: AppSeen, built: Built, constraints: str) -> Pinne
         say("fetching what the project's own index lacks")
         target = Target.of(seen)
         wanted = [*mirror.needed(built.wheel, stage.requires, target.markers), *resolve.TOOLS, "uv"]
-        bring(stage.index, wanted, target, constraints)
-        return _resolved(stage, seen, built.version, constraints, built.folder)
+        bring(stage.index, wanted, target, lock)
+        return _resolved(stage, seen, built.version, lock.pins, built.folder)
 
 
 def pins_of(at: Session, view: View, release: Release) -> Pinned:
@@ -198,7 +205,7 @@ def pins_of(at: Session, view: View, release: Release) -> Pinned:
         before = known.wheels
     constraints = "\n".join(f"{name}=={pin}" for name, pin in before.items())
     if not before and release.commit:
-        constraints = lock_at(at.project, release.commit)
+        constraints = lock_at(at.project, release.commit).pins
     try:
         return _resolved(at.stage, view.any_app, release.version, constraints)
     except Refused as error:
@@ -213,24 +220,3 @@ def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links
         resolve.resolve(wanted, stage.index, kind, constraints=constraints, links=links),
         resolve.resolve(resolve.TOOLS, stage.index, kind),
     )
-
-
-def bring(where: Index, wanted: Sequence[str], target: Target | None, constraints: str = "") -> list[str]:
-    """Bring requirements and all they need to the index; returns the uploaded file names.
-
-    What pip did not take for needed by another Python than its own is found by resolving for that.
-    """
-    new = _brought(where, wanted, target, constraints)
-    while target and (left := resolve.lacking(wanted, where, target, constraints)):
-        more = _brought(where, left, target, constraints)
-        if not more:  # what is left is not to be had
-            break
-        new += more
-    return new
-
-
-def _brought(where: Index, wanted: Sequence[str], target: Target | None, constraints: str) -> list[str]:
-    kind = {"python": target.python, "machine": target.machine} if target else {}
-    with tempfile.TemporaryDirectory() as folder:
-        fetched = mirror.fetch(wanted, Path(folder), constraints=constraints, **kind)
-        return upload_new(index.of(where), fetched)

@@ -1,5 +1,6 @@
 """Hosts at work together: one connection each, bounded fan-out, one typed result a host."""
 
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.budget import Budget
 from releaselib.errors import ConfigError, HostsFailed, ReleaseError, several
+from releaselib.hosts import known_hosts
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.here import Here
 from releaselib.hosts.ssh import Ssh
 from releaselib.progress import Event, report, say
 
 T = TypeVar("T")
+EACH, SPARE = 3, 256
+"""Open files of a connection, and of all else."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,10 @@ class Results(Generic[T]):
         return self.succeeded
 
     def named(self, what: str) -> dict[str, T]:
-        """The same by the hosts' names."""
+        """The same by the hosts' names. Of those that succeeded the answers are told before HostsFailed is raised."""
+        if self.failures:
+            for host, value in self.succeeded.items():
+                say(f"{host.name}: {value}")
         return {host.name: value for host, value in self.require(what).items()}
 
     def within(self, budget: Budget) -> dict[Host, T]:
@@ -98,6 +105,20 @@ class Fleet:
             remote.close()
 
 
+def _require_descriptors(stage: Stage) -> None:
+    """Let this process have as many open files as its connections need. Raises ConfigError where it may not."""
+    need = SPARE + EACH * len({*stage.app, *stage.proxy})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= need:
+        return
+    if hard != resource.RLIM_INFINITY and hard < need:
+        raise ConfigError(
+            f"stage {stage.name}: its connections need {need} open files, and this process may have {hard}",
+            next_step=f"raise the limit (ulimit -Hn {need}, or nofile in /etc/security/limits.conf), then run it again",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+
+
 @contextmanager
 def connected(stage: Stage) -> Iterator[Fleet]:
     """The hosts of a stage for the length of a ``with`` block. Raises ConfigError without its known_hosts."""
@@ -106,6 +127,9 @@ def connected(stage: Stage) -> Iterator[Fleet]:
             f"stages.{stage.name}.known_hosts: {stage.known_hosts} is missing",
             next_step=f"ssh-keyscan HOST >> {stage.known_hosts}, compare the fingerprints, commit it",
         )
+    if not stage.local:
+        known_hosts.known(stage.known_hosts)
+        _require_descriptors(stage)
     fleet = Fleet(stage)
     try:
         yield fleet

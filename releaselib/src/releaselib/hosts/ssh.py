@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
+from releaselib.hosts import known_hosts
 from releaselib.hosts.connection import TIMED_OUT, Distrusted, Unreachable
 from releaselib.process import Output, quoted
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
+SSH_PORT = 22
 CONNECT_TRIES = 3
 KEEPALIVE = 15
 """Seconds after which a connection on which nothing happens is tried."""
@@ -170,39 +172,60 @@ def _prepared(host: Host, user: str, stage: Stage) -> fabric.Connection:
     connection = fabric.Connection(
         host.address, user=user or None, port=host.port, connect_timeout=stage.connect_timeout, connect_kwargs={}
     )
-    client: paramiko.SSHClient = connection.client
-    client.load_system_host_keys()
-    if stage.known_hosts:
-        client.load_host_keys(stage.known_hosts)
-    client.set_missing_host_key_policy(_refuse_unknown())
+    hop: fabric.Connection | None = connection
+    while isinstance(hop, fabric.Connection):  # the host, and each that ~/.ssh/config has to jump over (ProxyJump)
+        _check_keys(hop.client, hop.host, hop.port, stage)
+        hop = hop.gateway
     return connection
+
+
+def _check_keys(client: paramiko.SSHClient, host: str, port: int, stage: Stage) -> None:
+    """Let it take no host key but a known one. Raises ConfigError for files that cannot be understood."""
+    files = known_hosts.known(stage.known_hosts)
+    name = host if port == SSH_PORT else f"[{host}]:{port}"  # as OpenSSH writes it
+    revoked = set().union(*(file.revoked for file in files))
+    for file in files:
+        for kind, key in (file.keys.lookup(name) or {}).items():
+            if key.asbytes() not in revoked:
+                client.get_host_keys().add(name, kind, key)
+    client.set_missing_host_key_policy(_refuse_unknown(host, port, revoked, any(file.authorities for file in files)))
 
 
 def _notice_silence(transport: paramiko.Transport) -> None:
     transport.set_keepalive(KEEPALIVE)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+    # Of a host behind another one the socket is a channel of that one's connection.
+    if hasattr(socket, "TCP_USER_TIMEOUT") and isinstance(transport.sock, socket.socket):  # Linux
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
 
 
-def _refuse_unknown() -> paramiko.MissingHostKeyPolicy:
+def _refuse_unknown(host: str, port: int, revoked: set[bytes], authorities: bool) -> paramiko.MissingHostKeyPolicy:
     import paramiko
+
+    asked = f"-p {port} {host}" if port != SSH_PORT else host
 
     class Refuse(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
+            if key.asbytes() in revoked:
+                raise Distrusted(
+                    f"{hostname}: its host key is revoked: {key.get_name()} {key.fingerprint}",
+                    next_step="give the host a new key; whoever has this one can pretend to be it",
+                )
             raise Distrusted(
                 f"{hostname}: its host key is not known here: {key.get_name()} {key.fingerprint}",
+                cause="known_hosts trusts a @cert-authority, which is not understood here" if authorities else "",
                 next_step="compare the fingerprint with the host's own (ssh-keygen -lf "
                 "/etc/ssh/ssh_host_*_key.pub there), then add it to known_hosts: "
-                "ssh-keyscan HOST >> ~/.ssh/known_hosts",
+                f"ssh-keyscan {asked} >> ~/.ssh/known_hosts",
             )
 
     return Refuse()
 
 
 def _changed_key(host: Host, error: Any) -> Distrusted:
+    name = host.address if host.port == SSH_PORT else f"[{host.address}]:{host.port}"
     return Distrusted(
         f"{host.name}: its host key has changed",
         cause=f"expected {error.expected_key.get_name()} {error.expected_key.fingerprint}\n"
         f"got      {error.key.get_name()} {error.key.fingerprint}",
-        next_step=f"if the host was made anew: ssh-keygen -R '{host.name}', then add the new key",
+        next_step=f"if the host was made anew: ssh-keygen -R '{name}', then add the new key",
     )

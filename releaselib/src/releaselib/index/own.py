@@ -26,7 +26,7 @@ class Own(Simple):
 
     def files(self, project: str) -> list[File]:
         """The files of a project; none before it was started."""
-        return super().files(project) if pypiserver.answers(self.server) else []
+        return super().files(project) if pypiserver.serves(self.server) else []
 
     def password(self) -> str:
         """The upload password, which was made with the index."""

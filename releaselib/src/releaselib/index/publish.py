@@ -54,8 +54,25 @@ def compare(file: File | None, name: str, digest: str) -> None:
 
 
 def _digest(url: str) -> str:
+    return hashlib.sha256(_content(url)).hexdigest()
+
+
+def fetch(file: File) -> bytes:
+    """The bytes of a file of the index. Raises IndexFailed unless they are those that it tells."""
+    import requests
+
+    try:
+        content = _content(file.url)
+    except requests.RequestException as error:
+        raise IndexFailed(f"{file.name} cannot be read", cause=str(error), next_step=f"curl -O {file.url}") from None
+    if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
+        raise IndexFailed(f"{file.name} is not what the index says", next_step="look at the index's disk")
+    return content
+
+
+def _content(url: str) -> bytes:
     import requests
 
     answer = requests.get(url, timeout=TIMEOUT)
     answer.raise_for_status()
-    return hashlib.sha256(answer.content).hexdigest()
+    return bytes(answer.content)

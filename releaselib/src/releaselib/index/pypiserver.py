@@ -8,10 +8,12 @@ would send hosts to the public index.
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from uv import find_uv_bin
@@ -94,8 +96,13 @@ def ensure(server: Server, username: str) -> bool:
 
     The upload password is made once and kept beside it, readable by its owner only.
     """
-    if answers(server):
+    if serves(server):
         return False
+    if _is_taken(server):
+        raise IndexFailed(
+            f"index.serve: port {server.port} is taken by something that is not the index in {server.folder}",
+            next_step=f"ss -ltnp 'sport = :{server.port}' shows what; end it, or set another port_base in release.toml",
+        )
     server.folder.mkdir(parents=True, exist_ok=True)
     install(server, username, _own_password(server))
     process.run(
@@ -121,6 +128,26 @@ def _own_password(server: Server) -> str:
     return file.read_text("utf-8").strip()
 
 
+def serves(server: Server) -> bool:
+    """Whether what answers there is the server that was started for this folder, and not somebody else."""
+    return f"{server.host}:{server.port}\0--chdir\0{server.folder}\0" in _command(server.folder) and answers(server)
+
+
+def _command(folder: Path) -> str:
+    """The command line of the process that serves a folder in the background; nothing where there is none."""
+    file = folder / "pid"
+    process = Path("/proc") / (file.read_text("utf-8").strip() or "none" if file.exists() else "none") / "cmdline"
+    try:
+        return process.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _is_taken(server: Server) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((urlsplit(server.url).hostname or "", server.port)) == 0
+
+
 def answers(server: Server) -> bool:
     """Whether a package index answers at the server's address."""
     try:
@@ -144,13 +171,10 @@ def _wait(server: Server) -> None:
 
 def stop(folder: Path) -> bool:
     """Stop the server that was started in the background; True when there was one."""
-    file = folder / "pid"
-    pid = file.read_text("utf-8").strip() if file.exists() else ""
-    process = Path(f"/proc/{pid}/cmdline")
-    if not pid or not process.exists() or b"pypiserver" not in process.read_bytes():
+    if "pypiserver" not in _command(folder):
         return False
-    os.kill(int(pid), signal.SIGTERM)
+    os.kill(int((folder / "pid").read_text("utf-8")), signal.SIGTERM)
     end = time.monotonic() + 20
-    while process.exists() and time.monotonic() < end:
+    while _command(folder) and time.monotonic() < end:
         time.sleep(0.05)
     return True

@@ -67,14 +67,14 @@ def build(stage: str = "", version: str = "", name: str = "", ref: str = "", out
     return releaselib.build(releaselib.load(), Path(out).resolve(), wanted, stage=stage)
 
 
-@task(built="the JSON that `fab build --json` printed; - for standard input")
-def publish(stage: str = "", built: str = "-") -> str:
-    """Upload what was built, read it back, tag the commit.
+@task(built="the JSON that `fab build --json` printed; - for standard input", tag="leave tags and origin alone")
+def publish(stage: str = "", built: str = "-", tag: bool = True) -> str:
+    """Upload what was built, read it back, tag the commit and push the tag; --no-tag leaves the repository alone.
 
     Example: fab build --json | fab publish --stage staging
     """
     text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
-    return releaselib.publish(releaselib.load(), json.loads(text), stage=stage)
+    return releaselib.publish(releaselib.load(), json.loads(text), stage=stage, tag=tag)
 
 
 @task(missing="bring the live release to hosts that were left out, are new or were rebuilt, and visitors to them")

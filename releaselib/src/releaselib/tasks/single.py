@@ -23,13 +23,19 @@ def validate(stage: str = "local", slot: str = "", hosts: str = "") -> str:
     return releaselib.validate(releaselib.load(), stage, Wanted(slot=slot, hosts=hosts))
 
 
-@task("slot", all="every slot, and with a stage of its own also its nginx and index")
-def remove(stage: str = "local", slot: str = "", hosts: str = "", all: bool = False) -> str:  # noqa: A002
-    """Stop and remove a slot; the live one only with --all.
+@task("slot", all="every slot, and unless only some hosts are meant the stage's own nginx and index")
+def remove(
+    stage: str = "local",
+    slot: str = "",
+    hosts: str = "",
+    all: bool = False,  # noqa: A002
+    yes: bool = False,
+) -> str:
+    """Stop and remove a slot; the live one only with --all, and of real hosts with --yes.
 
     Example: fab slot.remove --stage local --all
     """
-    return releaselib.remove(releaselib.load(), stage, Wanted(slot=slot, hosts=hosts), everything=all)
+    return releaselib.remove(releaselib.load(), stage, Wanted(slot=slot, hosts=hosts), everything=all, yes=yes)
 
 
 @task("env", "show")
@@ -42,16 +48,16 @@ def show_env(stage: str = "local") -> list[tuple[str, str, str]]:
 
 
 def _supervisor(action: str, words: str) -> None:
-    def act(stage: str = "local", slot: str = "", hosts: str = "") -> dict[str, str]:
-        return releaselib.supervise(releaselib.load(), stage, action, Wanted(slot=slot, hosts=hosts))
+    def act(stage: str = "local", slot: str = "", hosts: str = "", yes: bool = False) -> dict[str, str]:
+        return releaselib.supervise(releaselib.load(), stage, action, Wanted(slot=slot, hosts=hosts), yes=yes)
 
     act.__doc__ = f"{words}\n\n    Example: fab supervisor.{action} --stage staging --slot b"
     task("supervisor", action)(act)
 
 
 def _nginx(action: str, words: str) -> None:
-    def act(stage: str = "local", hosts: str = "") -> dict[str, str]:
-        return releaselib.control_nginx(releaselib.load(), stage, action, hosts=hosts)
+    def act(stage: str = "local", hosts: str = "", yes: bool = False) -> dict[str, str]:
+        return releaselib.control_nginx(releaselib.load(), stage, action, hosts=hosts, yes=yes)
 
     act.__doc__ = f"{words}\n\n    Example: fab nginx.{action} --stage staging"
     task("nginx", action)(act)

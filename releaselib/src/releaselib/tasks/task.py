@@ -22,6 +22,7 @@ COMMON = {
     "hosts": "only these hosts: names or globs with commas between",
     "exclude": "not these hosts: names or globs with commas between",
     "wait": "seconds to wait for somebody else's lock (default: none)",
+    "yes": "stop also what visitors are served from",
     "slot": "the slot to work on: a, b, ...",
     "version": "a version (PEP 440)",
     "ref": "a branch, tag or commit; HEAD of a clean branch without it",
@@ -67,7 +68,7 @@ def with_errors(act: Callable[[], None]) -> None:
     try:
         act()
     except errors.ReleaseError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(output.harmless(f"error: {error}"), file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

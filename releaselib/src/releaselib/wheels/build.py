@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import sys
 import tarfile
 import tempfile
@@ -78,6 +79,7 @@ def build(folder: Path, out: Path, stamp: Stamp) -> Built:
         process.run(
             command(folder, Path(new)),
             env=environment(stamp),
+            inherited=process.for_builds(os.environ),
             what=f"build: {stamp.name} {stamp.version} cannot be built",
             next_step="mend the project; to see it alone: python -m build",
         )

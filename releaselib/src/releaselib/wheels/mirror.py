@@ -4,12 +4,15 @@ They come from wherever this machine's pip is configured to look; what has no wh
 so that hosts need no compiler.
 """
 
+import os
 import platform
 import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packaging.metadata import parse_email
 from packaging.requirements import Requirement
@@ -19,18 +22,60 @@ from uv import find_uv_bin
 from releaselib import process
 from releaselib.errors import IndexFailed
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 MANYLINUX = ("linux", "manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 29)))
 """Linux hosts that are up to date (PEP 600; glibc of RHEL 8 and Debian 10), as uv takes them, too."""
 
 
-def locked(folder: Path) -> str:
-    """The pins of the project's uv.lock without its own name, or the empty text without a lock."""
-    if not (folder / "uv.lock").exists():
-        return ""
+@dataclass(frozen=True)
+class Lock:
+    """What a project says of the packages it needs.
+
+    ``pins`` are of uv.lock, without the project itself, as constraints; ``hashes`` (file name -> sha256) those of
+    the wheels that it names; ``own`` the packages that pyproject.toml gives an index of their own.
+    """
+
+    pins: str = ""
+    hashes: dict[str, str] = field(default_factory=dict)
+    own: list[str] = field(default_factory=list)
+
+
+def locked(folder: Path) -> Lock:
+    """What pyproject.toml and uv.lock in a folder say. Raises CommandFailed for a lock that cannot be read."""
+    meta, lock = folder / "pyproject.toml", folder / "uv.lock"
+    own = own_names(tomllib.loads(meta.read_text("utf-8"))) if meta.exists() else []
+    if not lock.exists():
+        return Lock(own=own)
+    pins = _pins(folder)  # which refuses what is no lock
+    return Lock(pins, recorded(tomllib.loads(lock.read_text("utf-8"))), own)
+
+
+def _pins(folder: Path) -> str:
     options = "--frozen --no-default-groups --no-emit-project --no-hashes --no-header --no-annotate --quiet"
     argv = (find_uv_bin(), "export", *options.split(), "--project", str(folder))
     return process.run(argv, what="uv.lock cannot be read", next_step="uv lock").stdout
+
+
+def own_names(pyproject: Mapping[str, Any]) -> list[str]:
+    """The packages that pyproject.toml gives an index of their own (``[tool.uv.sources]``). Pure."""
+    sources = pyproject.get("tool", {}).get("uv", {}).get("sources", {})
+    tables = {name: [one] if isinstance(one, dict) else one for name, one in sources.items()}
+    return [canonicalize_name(name) for name, some in tables.items() if any("index" in one for one in some)]
+
+
+def recorded(lock: Mapping[str, Any]) -> dict[str, str]:
+    """The wheels that a uv.lock names: file name -> sha256. Pure."""
+    wheels = [wheel for package in lock.get("package", []) for wheel in package.get("wheels", [])]
+    return {
+        str(one["url"]).rpartition("/")[2]: str(one["hash"]).removeprefix("sha256:")
+        for one in wheels
+        if "url" in one and "hash" in one
+    }
 
 
 def needed(wheel: Path, extra: Sequence[str] = (), markers: Mapping[str, str] | None = None) -> list[str]:
@@ -83,6 +128,7 @@ def fetch(
         lock.write_text(constraints, "utf-8")
         process.run(
             command(requirements, out, python=python, machine=machine, constraints=lock),
+            inherited=process.for_builds(os.environ),
             error=IndexFailed,
             what=f"index.sync: cannot fetch {', '.join(requirements)} for Python {python or OWN}",
             next_step="check the names and this machine's pip configuration: pip config list",

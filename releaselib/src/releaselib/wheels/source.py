@@ -107,6 +107,10 @@ def clone(root: Path, commit: str, target: Path) -> Path:
     return target
 
 
+PUSH_SECONDS = 300
+"""Seconds after which a push is given up."""
+
+
 @contextmanager
 def _in_words(what: str, *, next_step: str) -> Iterator[None]:
     """When git fails in the block: raise CommandFailed with git's own words."""
@@ -163,7 +167,7 @@ def _push(repo: git.Repo, version: str, credentials: Mapping[str, str]) -> str:
     repo.git.update_environment(**{"GIT_TERMINAL_PROMPT": "0", **credentials})
     ref = f"refs/tags/{version}"
     with _in_words(f"tag {version} is made here, but origin refused it", next_step=f"git push origin {ref}"):
-        repo.remote("origin").push(ref).raise_if_error()
+        repo.remote("origin").push(ref, kill_after_timeout=PUSH_SECONDS).raise_if_error()
     return f"tag {version} pushed to origin"
 
 

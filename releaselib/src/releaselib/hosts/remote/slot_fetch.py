@@ -17,5 +17,7 @@ archive = zipfile.ZipFile(io.BytesIO(wheel))
 name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
 with open(target + ".new", "wb") as file:
     file.write(archive.read(name))
+    file.flush()
+    os.fsync(file.fileno())  # a power cut leaves it whole, or not there
 os.chmod(target + ".new", 0o755)
 os.rename(target + ".new", target)

@@ -19,8 +19,11 @@ install_wheels() { # install_wheels VIRTUALENV REQUIREMENTS
         "$uv" pip install -q --python "$1/bin/python" --default-index "$index" --no-deps \
             --only-binary :all: --require-hashes -r "$2"
     else
+        # pip reads an index without TLS only from a host that is named so; one with TLS is always verified.
+        plain=
+        case $index in http://*) plain=$(host_of "$index") ;; esac
         "$1/bin/python" -m pip install -q --no-compile --isolated --index-url "$index" --no-deps \
-            --trusted-host "$(host_of "$index")" --disable-pip-version-check \
+            ${plain:+--trusted-host "$plain"} --disable-pip-version-check \
             --only-binary :all: --require-hashes -r "$2"
     fi
 }
@@ -39,7 +42,7 @@ healthy_already() {
 # --- 70: a slot's folder, empty but for its files; unless it is there already
 rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
-chmod 0700 "$folder.new/run"
+chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
 unpack_files "$folder.new" || no_room "$folder.new"
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] &&
     { [ "$start" = no ] || healthy_already; }; then
@@ -57,15 +60,16 @@ mv -T "$folder.new" "$folder"
 uv=
 if [ -n "$uv_url" ]; then
     uv=$tools/uv-$uv_sha256
-    [ -x "$uv" ] || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
+    "$uv" --version >/dev/null 2>&1 || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
         fail 71 "cannot fetch uv from the index"
 fi
 kind=$(run_python 'import sys; print(sys.version, sys.base_prefix)')
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
-if [ ! -e "$own_tools/ready" ] || [ ! -x "$own_tools/bin/python" ]; then
+if [ ! -e "$own_tools/ready" ] || ! "$own_tools/bin/python" -c 'import supervisor' 2>/dev/null; then
     rm -rf "$own_tools"
     make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
     install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
+    sync -f "$own_tools" # a power cut leaves them whole, or not ready
     touch "$own_tools/ready"
 fi
 ln -sfn "$own_tools" "$folder/tools"
