@@ -165,7 +165,7 @@ def test_a_proxy_that_is_cut_off_stops_a_release_before_anything_is_staged(shop:
         text = shop.failed(3, release.release, stage={"connect_timeout": 1})
     assert f"{lost.address}: cannot be reached" in text
     assert "a switch is all proxies or none; visitors are served as before" in text
-    assert "take it out of release.toml" in text
+    assert "turn it off, so that it sends visitors nowhere, and only then take it out of release.toml" in text
     assert shop.state() == before
 
 
@@ -734,6 +734,43 @@ def test_a_slot_is_not_removed_while_somebody_is_at_work(shop: Shop) -> None:
     with lock.hold(Fleet(shop.configured().stage("test")), "maria@desk since just now: release"):
         text = shop.refused(4, slots.remove, Wanted(slot=shop.idle))
     assert "stage test is locked by maria@desk since just now: release" in text
+
+
+STOPS: dict[str, tuple[Callable[..., object], tuple[object, ...], dict[str, object]]] = {
+    "supervisor.stop": (slots.supervise, ("stop",), {}),
+    "supervisor.restart": (slots.supervise, ("restart",), {}),
+    "nginx.stop": (machines.control_nginx, ("stop",), {}),
+    "slot.remove --all": (slots.remove, (), {"everything": True}),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_what_serves_visitors_is_not_stopped_unless_that_is_said_to_be_meant(shop: Shop, name: str) -> None:
+    act, words, options = STOPS[name]
+    text = shop.refused(3, act, *words, **options)
+    assert f"slot {shop.live} ({shop.served().pop()}) serves the visitors of test; {name} would end that" in text
+    assert f"next: fab {name} --stage test --yes" in text
+
+
+def test_doctor_finds_a_wrong_password_and_an_app_that_is_stopped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(PASSWORD, "guess")
+        assert "refuses the password of releaser" in shop.failed(7, status.doctor, "HEAD")
+    stopped = shop.app[0]
+    assert "look at" not in status.doctor(shop.configured(), "test", "HEAD")
+    with shop.losing(kind="websocket"):
+        slots.supervise(shop.configured(), "test", "shutdown", Wanted(hosts=stopped.address), yes=True)
+    assert f"does not run there: {stopped.address}" in status.doctor(shop.configured(), "test", "HEAD")
+    with shop.reloading():
+        release.join(shop.configured(), "test")
+    assert "look at" not in status.doctor(shop.configured(), "test", "HEAD")
+
+
+def test_one_host_that_fails_does_not_hide_what_the_others_say(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("sh", "-c", f"hostname -I | grep -q {shop.app[0].address} && exit 9; echo well")
+    text = shop.failed(6, machines.execute, command)
+    assert f"{shop.app[0].address}: exit code 9" in text
+    assert all(f"{host.address}: well" in capsys.readouterr().err for host in shop.app[1:2])
 
 
 def test_all_slots_of_some_hosts_are_no_leave_to_stop_what_serves_visitors(shop: Shop) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from releaselib import config
 from releaselib.hosts import ssh
-from releaselib.hosts.connection import TIMED_OUT, Unreachable
+from releaselib.hosts.connection import TIMED_OUT, Distrusted, Unreachable
 from releaselib.hosts.ssh import Ssh
 from releaselib.process import Output
 from rig import Fleet, Host
@@ -97,3 +97,42 @@ def test_the_end_of_a_host_is_told(host: Host, remote: Ssh) -> None:
     host.power_off()
     with pytest.raises(Unreachable, match=f"{host.address}: the connection was lost"):
         running.finish()
+
+
+@pytest.fixture
+def behind(fleet: Fleet, host: Host) -> Host:
+    """A host that is reached over another one."""
+    made = fleet.add("app2")
+    config_ = Path(fleet.environment()["HOME"]) / ".ssh/config"
+    config_.write_text(f"Host {made.address}\n    ProxyJump {host.address}\n\n{config_.read_text()}")
+    return made
+
+
+def test_a_host_behind_another_one_is_reached(host: Host, behind: Host) -> None:
+    remote = connect(behind)
+    assert remote.run(("hostname", "-I")).stdout.split() == [behind.address]
+    assert host.log.read_text().count("Accepted publickey") == 1
+    remote.close()
+
+
+@pytest.mark.parametrize("changed", ["bastion", "host"])
+def test_host_keys_are_checked_at_every_hop(host: Host, behind: Host, changed: str) -> None:
+    bad = host if changed == "bastion" else behind
+    bad.change_host_key()
+    with pytest.raises(Distrusted, match=f"{bad.address}: its host key has changed"):
+        connect(behind)
+
+
+def test_an_unknown_key_of_a_bastion_is_refused(fleet: Fleet, host: Host, behind: Host) -> None:
+    known = Path(fleet.environment()["HOME"]) / ".ssh/known_hosts"
+    known.write_text("".join(f"{line}\n" for line in known.read_text().splitlines() if host.address not in line))
+    with pytest.raises(Distrusted, match=f"{host.address}: its host key is not known here"):
+        connect(behind)
+
+
+def test_a_revoked_key_is_refused(fleet: Fleet, host: Host) -> None:
+    known = Path(fleet.environment()["HOME"]) / ".ssh/known_hosts"
+    (line,) = [line for line in known.read_text().splitlines() if host.address in line]
+    known.write_text(f"{line}\n@revoked * {line.partition(' ')[2]}\n")
+    with pytest.raises(Distrusted, match=f"{host.address}: its host key is revoked"):
+        connect(host)

@@ -202,12 +202,40 @@ def test_all_problems_of_all_tables_are_told_at_once() -> None:
 
 
 def test_an_unknown_stage_is_refused_with_the_nearest_and_all_names() -> None:
-    project = parse({"stages": {"staging": STAGE, "production": STAGE}})
+    project = parse({"stages": {"staging": STAGE, "production": STAGE | {"app": ["h9"], "proxy": ["p9"]}}})
     with pytest.raises(ConfigError) as caught:
         project.stage("prodution")
     assert caught.value.exit_code == 2
     assert caught.value.what == "no stage 'prodution' in release.toml; did you mean 'production'?"
     assert caught.value.next_step == "use one of: staging, production"
+
+
+APART = {"app": ["h9"], "proxy": ["p9"]}
+SHARED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing": (APART, []),
+    "everything": ({}, ["prefix than /srv/my-shop", "set port_base 8900 or more", 'set nginx = "own" for one of them']),
+    "a host, but apart on it": ({"proxy": ["p9"], "prefix": "/srv/b", "port_base": 8900}, []),
+    "ports of the last slots": ({"app": ["h1"], "proxy": [], "prefix": "/srv/b", "port_base": 8899}, ["set port_base"]),
+    "a proxy, with an nginx of its own": (
+        {"app": ["h9"], "prefix": "/srv/b", "port_base": 8900, "nginx": "own", "listen": "8080"},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "words"), SHARED.values(), ids=SHARED)
+def test_what_two_stages_would_take_from_each_other_is_told_at_once(keys: dict[str, Any], words: list[str]) -> None:
+    table = {"stages": {"staging": STAGE, "production": STAGE | keys}}
+    if not words:
+        assert len(parse(table).stages) == 2
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse(table)
+    lines = caught.value.cause.splitlines()
+    assert len(lines) == len(words)
+    for line, part in zip(lines, words, strict=True):
+        assert re.match(r"stages\.production: h1(, p1)? (is|are) of staging, too: ", line)
+        assert part in line
 
 
 def test_a_stage_overrides_what_app_says() -> None:

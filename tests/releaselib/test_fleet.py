@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import real
+from releaselib import progress
 from releaselib.config.inventory import Host
 from releaselib.decide.budget import Budget
-from releaselib.errors import CommandFailed, ConfigError, HostsFailed, ReleaseError
+from releaselib.errors import CommandFailed, ConfigError, HostsFailed, ReleaseError, several
 from releaselib.hosts.connection import TIMED_OUT, Remote
 from releaselib.hosts.fleet import Fleet, Results, connected
 from releaselib.hosts.here import Here
@@ -113,6 +114,33 @@ def test_as_many_hosts_are_at_work_at_once_as_the_stage_says(parallel: int) -> N
     results = fleet.each(hosts, lambda remote: hosts.all.wait())  # nobody is done before all are handed out
     assert hosts.threads == min(parallel, 9)
     assert len(results.succeeded) == 9
+
+
+def test_after_a_while_it_is_said_who_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SILENCE", 0.01)
+    told = threading.Event()
+    monkeypatch.setattr(progress, "listeners", [progress.printed, lambda event: told.set() if event.words else None])
+    hosts = many(3)
+    slow = list(hosts._remotes)[2]
+    hosts.each(list(hosts._remotes), lambda remote: told.wait() if remote.host == slow else None)
+    assert f"at work: {slow.name}" in capsys.readouterr().err
+
+
+SEVERAL: dict[str, tuple[dict[str, str], str]] = {
+    "one": ({"h1": "h1: died\nTraceback"}, "h1: died\nTraceback"),
+    "the same on all": ({"h1": "h1: pid 7 died", "h2": "h2: pid 88 died"}, "h1: pid 7 died\nthe same on h2"),
+    "of many the rest in a line": (
+        {"h1": "a\nx", "h2": "b\nx", "h3": "c\nx", "h4": "d\nx", "h5": "h5: d\nx"},
+        "a\nx\nb\nx\nc\nx\nd\nh5: d",
+    ),
+}
+
+
+@pytest.mark.parametrize(("errors", "told"), SEVERAL.values(), ids=SEVERAL)
+def test_what_went_wrong_is_told_once_for_all_hosts_where_it_did(errors: dict[str, str], told: str) -> None:
+    assert several(errors) == told
 
 
 def test_no_hosts_are_no_work() -> None:

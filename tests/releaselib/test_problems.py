@@ -109,7 +109,7 @@ def test_a_proxy_that_is_lost_stands_against_everything() -> None:
         require_proxies(View({}, {}, {stage.app[0]: Lost("h1: x"), stage.proxy[1]: Lost("p2: no route")}), stage)
     assert caught.value.what.startswith("a proxy cannot be reached, and a switch is all proxies or none")
     assert caught.value.cause == "p2: no route"
-    assert caught.value.next_step == "fab status; mend the proxy or take it out of release.toml"
+    assert "turn it off, so that it sends visitors nowhere, and only then take it out" in caught.value.next_step
 
 
 H1, H2 = Host(address="h1"), Host(address="h2")

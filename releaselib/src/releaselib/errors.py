@@ -18,7 +18,7 @@ the cause in the failing tool's own words, and names the next command to type.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 
 class ReleaseError(Exception):
@@ -44,10 +44,20 @@ class ReleaseError(Exception):
         return "\n".join(lines)
 
 
-def several(errors: Iterable[ReleaseError | str], whole: int = 3) -> str:
-    """Many errors as one cause: the first ones whole, of the others the first line, so that all are named."""
-    texts = [str(error) for error in errors]
-    return "\n".join([*texts[:whole], *(text.partition("\n")[0] for text in texts[whole:])])
+def several(errors: Mapping[str, object], whole: int = 3) -> str:
+    """Errors by host as one cause: each once, with all the hosts where it is the same but for its numbers.
+
+    The first ones are whole, of the others there is the first line, so that all are named.
+    """
+    hosts: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        hosts.setdefault(re.sub(r"\d+", "0", str(error).replace(name, "")), []).append(name)
+    lines = []
+    for number, names in enumerate(hosts.values()):
+        text = str(errors[names[0]])
+        lines.append(text if number < whole else text.partition("\n")[0])
+        lines += [f"the same on {', '.join(names[1:])}"] * bool(names[1:])
+    return "\n".join(lines)
 
 
 STAGELESS = ("index.serve", "repo.", "template.update", "version.", "help")

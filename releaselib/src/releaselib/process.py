@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from releaselib.errors import CommandFailed, ReleaseError
+from releaselib.progress import patience
 
 TAIL = 20
 """How many last lines of a failing tool an error shows."""
@@ -66,16 +67,17 @@ def run(
     """
     before = os.environ if inherited is None else inherited
     try:
-        done = subprocess.run(
-            list(argv),
-            cwd=cwd,
-            env={**before, **(env or {})},
-            timeout=seconds,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        with patience(lambda: f"{argv[2] if tuple(argv[1:2]) == ('-m',) else Path(argv[0]).name} is at work"):
+            done = subprocess.run(
+                list(argv),
+                cwd=cwd,
+                env={**before, **(env or {})},
+                timeout=seconds,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
     except FileNotFoundError:
         raise error(
             f"{argv[0]} is not installed on this machine",

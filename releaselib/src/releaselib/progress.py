@@ -6,9 +6,10 @@ A listener is a function that takes one event. What is printed to stderr is the 
 """
 
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +58,28 @@ def report(event: Event) -> None:
 def say(words: str) -> None:
     """Report words for people."""
     report(Event("words", words=words))
+
+
+SILENCE = 2.0
+"""Seconds after which a person wants to know what is waited for."""
+
+
+@contextmanager
+def patience(words: Callable[[], str]) -> Iterator[None]:
+    """For the length of the block say what is waited for, first after SILENCE and then ever more rarely."""
+    over = threading.Event()
+
+    def tell() -> None:
+        seconds = SILENCE
+        while not over.wait(seconds):
+            say(words())
+            seconds *= 2
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class Clock:

@@ -7,6 +7,7 @@ from releaselib import index
 from releaselib.actions.check import checked
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.session import now, session, who
+from releaselib.actions.wheels import require_dependencies
 from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import SWITCHES, Event
@@ -140,15 +141,17 @@ def history(project: Project, stage: str, number: int) -> list[Event]:
 def doctor(project: Project, stage: str, ref: str) -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with session(project, stage) as at:
-        view, _ = checked(at, at.stage.app, lambda: source.find(project.root, ref))
+        view, found = checked(at, at.stage.app, lambda: source.find(project.root, ref))
         if view.history.holder:
             raise lock.taken(at.stage, view.history.holder)
         if view.frozen:
             raise lock.frozen_by(at.stage, view.frozen)
         require_agreement(view)
-        index.of(at.stage.index).password()
+        index.of(at.stage.index).check_password()
+        require_dependencies(at, view, found.commit if found else "")
         seen = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
-        return f"nothing stands against a release to {stage} ({seen}){_boot(at.stage, view)}"
+        notes = "".join(f"\nlook at: {note}" for note in _notes(view, at.stage))
+        return f"nothing stands against a release to {stage} ({seen}){_boot(at.stage, view)}{notes}"
 
 
 def _boot(stage: Stage, view: View) -> str:

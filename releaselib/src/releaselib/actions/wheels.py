@@ -180,6 +180,14 @@ def lock_at(project: Project, commit: str) -> Lock:
         return mirror.locked(Path(folder))
 
 
+def require_dependencies(at: Session, view: View, commit: str) -> None:
+    """Raise Refused unless the index has what uv.lock pins in a commit; an index of its own gets it by itself."""
+    pins = lock_at(at.project, commit).pins.split("\n") if commit and not isinstance(at.stage.index, OwnIndex) else []
+    wanted = [line for line in pins if line.strip()]
+    if wanted and (lacking := resolve.lacking(wanted, at.stage.index, Target.of(view.any_app))):
+        raise Refused(f"the index lacks {', '.join(lacking)} ({at.stage.index.url})", next_step="fab index.sync")
+
+
 def pinned(stage: Stage, seen: AppSeen, built: Built, lock: Lock) -> Pinned:
     """What the hosts install of a build that is not published yet, resolved once.
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from releaselib.config.inventory import nearest
-from releaselib.config.stage import Stage
+from releaselib.config.stage import Stage, conflicts
 from releaselib.config.tables import File, Forge, Index, Table
 from releaselib.errors import ConfigError
 
@@ -80,6 +80,11 @@ def parse(text: dict[str, Any], *, root: Path, name: str, static_version: str = 
         raise ConfigError(
             f"{root / 'release.toml'}: {len(lines)} to mend", cause="\n".join(lines), next_step="correct these keys"
         ) from None
+    stages = {key: Stage.of(table, key, name, file.index) for key, table in file.stages.items()}
+    if lines := conflicts(list(stages.values())):
+        raise ConfigError(
+            f"{root / 'release.toml'}: {len(lines)} to mend", cause="\n".join(lines), next_step="correct these keys"
+        )
     return Project(
         root=root,
         name=name,
@@ -87,7 +92,7 @@ def parse(text: dict[str, Any], *, root: Path, name: str, static_version: str = 
         index=file.index,
         static_version=static_version,
         description=description,
-        stages={key: Stage.of(table, key, name, file.index) for key, table in file.stages.items()},
+        stages=stages,
         forge=file.forge and file.forge.model_copy(update={"name": file.forge.name or name}),
     )
 

@@ -1,8 +1,32 @@
 """A stage with all that follows from its table: names, ports, paths, addresses."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 from releaselib.config.inventory import Host
 from releaselib.config.paths import Paths
 from releaselib.config.tables import Index, OwnIndex, StageTable
+
+PORTS = 100
+"""The ports of a stage on a host: those of its slots, nginx, index and probe, from port_base on."""
+
+
+def conflicts(stages: Sequence["Stage"]) -> list[str]:
+    """What two stages of a project would take from each other on a host of both. Pure."""
+    found = []
+    for one, other in combinations(stages, 2):
+        both = sorted({h.name for h in (*one.app, *one.proxy)} & {h.name for h in (*other.app, *other.proxy)})
+        if not both:
+            continue
+        where = f"stages.{other.name}: {', '.join(both[:3])} {'is' if len(both) == 1 else 'are'} of {one.name}, too"
+        if one.prefix == other.prefix:
+            found.append(f"{where}: give one of them another prefix than {one.prefix}")
+        if abs(one.port_base - other.port_base) < PORTS:
+            found.append(f"{where}: set port_base {one.port_base + PORTS} or more")
+        proxies = {h.name for h in one.proxy} & {h.name for h in other.proxy}
+        if proxies and one.nginx == other.nginx == "system":
+            found.append(f'{where}: one nginx takes one stage of a project: set nginx = "own" for one of them')
+    return found
 
 
 class Stage(StageTable):

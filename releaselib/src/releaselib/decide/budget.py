@@ -33,7 +33,7 @@ class Budget:
             raise error(
                 f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",
-                cause=several(str(words) for words in failed.values()),
+                cause=several({host.name: words for host, words in failed.items()}),
                 next_step="mend the hosts, then run it again; fab status shows them",
             )
         return [f"left out of the switch: {words}" for words in failed.values()]

@@ -85,7 +85,7 @@ class Failed:
     @property
     def line(self) -> str:
         """The event in one line."""
-        return in_line("", self.event, f"{self.action} {self.error}")
+        return in_line("", self.event, f"{self.action} {self.error.partition(chr(10))[0]}")
 
 
 @dataclass(frozen=True)

@@ -84,5 +84,6 @@ def require_proxies(view: View, stage: Stage) -> None:
         raise Refused(
             "a proxy cannot be reached, and a switch is all proxies or none; visitors are served as before",
             cause="\n".join(lost),
-            next_step="fab status; mend the proxy or take it out of release.toml",
+            next_step="mend the proxy; or turn it off, so that it sends visitors nowhere, and only then take it out of "
+            "release.toml; fab status",
         )

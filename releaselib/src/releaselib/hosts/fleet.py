@@ -17,7 +17,7 @@ from releaselib.hosts import known_hosts
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.here import Here
 from releaselib.hosts.ssh import Ssh
-from releaselib.progress import Event, report, say
+from releaselib.progress import Event, patience, report, say
 
 T = TypeVar("T")
 EACH, SPARE = 3, 256
@@ -36,7 +36,9 @@ class Results(Generic[T]):
         if self.failures:
             count = len(self.succeeded) + len(self.failures)
             raise HostsFailed(
-                f"{len(self.failures)} of {count} {what}", cause=several(self.failures.values()), next_step=next_step
+                f"{len(self.failures)} of {count} {what}",
+                cause=several({host.name: error for host, error in self.failures.items()}),
+                next_step=next_step,
             )
         return self.succeeded
 
@@ -75,8 +77,12 @@ class Fleet:
         An interrupt (ctrl-c) ends it at once: nobody waits for what still runs on the hosts.
         """
 
+        at_work: list[Host] = []
+        done: list[Host] = []
+
         def one(host: Host) -> T | ReleaseError:
             begun = time.monotonic()
+            at_work.append(host)
             report(Event("host begun", host.name))
             outcome: T | ReleaseError
             try:
@@ -84,10 +90,17 @@ class Fleet:
             except ReleaseError as error:
                 outcome = error
             words = str(outcome) if isinstance(outcome, ReleaseError) else ""
+            at_work.remove(host)
+            done.append(host)
             report(Event("host ended", host.name, words, time.monotonic() - begun))
             return outcome
 
-        with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool:
+        def waited_for() -> str:
+            names = [host.name for host in at_work]
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            return f"{len(done)} of {len(hosts)} hosts done; at work: {', '.join(names[:5])}{more}"
+
+        with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool, patience(waited_for):
             try:
                 outcomes = dict(zip(hosts, pool.map(one, hosts), strict=True))
             except KeyboardInterrupt:

@@ -148,7 +148,7 @@ def _connect(host: Host, stage: Stage) -> fabric.Connection:
         except Unreachable:
             raise
         except paramiko.BadHostKeyException as error:
-            raise _changed_key(host, error) from None
+            raise _changed_key(error) from None
         except paramiko.AuthenticationException as error:
             user = connection.user or getpass.getuser()
             raise Unreachable(
@@ -221,11 +221,10 @@ def _refuse_unknown(host: str, port: int, revoked: set[bytes], authorities: bool
     return Refuse()
 
 
-def _changed_key(host: Host, error: Any) -> Distrusted:
-    name = host.address if host.port == SSH_PORT else f"[{host.address}]:{host.port}"
+def _changed_key(error: Any) -> Distrusted:
     return Distrusted(
-        f"{host.name}: its host key has changed",
+        f"{error.hostname}: its host key has changed",
         cause=f"expected {error.expected_key.get_name()} {error.expected_key.fingerprint}\n"
         f"got      {error.key.get_name()} {error.key.fingerprint}",
-        next_step=f"if the host was made anew: ssh-keygen -R '{name}', then add the new key",
+        next_step=f"if the host was made anew: ssh-keygen -R '{error.hostname}', then add the new key",
     )

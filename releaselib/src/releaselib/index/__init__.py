@@ -29,6 +29,9 @@ class PackageIndex(Protocol):
     def projects(self) -> list[str]:
         """The names of all projects on it. Raises IndexFailed."""
 
+    def check_password(self) -> None:
+        """Raise IndexFailed when user and password for uploads are refused."""
+
     def password(self) -> str:
         """The password for uploads. Raises Refused when there is none."""
 

@@ -21,7 +21,7 @@ from uv import find_uv_bin
 from releaselib import process
 from releaselib.errors import IndexFailed
 
-PACKAGES = ("pypiserver[cache]>=2.4.2", "gunicorn>=25.1", "passlib>=1.7.4", "bcrypt<5", "setuptools")
+PACKAGES = ("pypiserver[cache]>=2.4.2", "gunicorn>=25.1", "passlib>=1.7.4", "bcrypt<4.1", "setuptools")
 APP = (
     "pypiserver:app(roots=['packages'], password_file='htpasswd', authenticate=['update'], "
     "disable_fallback=True, backend_arg='cached-dir')"

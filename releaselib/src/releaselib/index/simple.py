@@ -84,6 +84,19 @@ class Simple:
                 error.next_step = f"check [index] username ({self.table.username}) and {PASSWORD}, then run it again"
             raise
 
+    def check_password(self) -> None:
+        """Raise IndexFailed when the index refuses user and password; an upload of nothing tells."""
+        import requests
+
+        with self._in_words():
+            auth = (self.table.username, self.password())
+            answer = requests.post(self.table.upload_url, data={":action": "check"}, auth=auth, timeout=TIMEOUT)
+        if answer.status_code in (401, 403):
+            raise IndexFailed(
+                f"the index {self.table.upload_url} refuses the password of {self.table.username}",
+                next_step=f"export {PASSWORD}=..., or correct [index] username in release.toml",
+            )
+
     def password(self) -> str:
         """The upload password, from the environment. Raises Refused without one."""
         if not os.environ.get(PASSWORD):

@@ -7,7 +7,6 @@ whatever this machine is.
 import os
 import platform
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,8 +107,7 @@ def _ask(requirements: Sequence[str], index: Index, target: Target, constraints:
         wheels.mkdir()
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
         env = process.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never"}
-        done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
-    return Output(done.returncode, done.stdout, done.stderr)
+        return process.run(argv, inherited=env, ok=range(256))
 
 
 def _refusal(output: Output, index: Index) -> ReleaseError:
