@@ -808,7 +808,7 @@ def test_going_back_leads_to_what_a_slot_holds_and_by_its_name_to_any_older_rele
         assert release.rollback(project, "first", Wanted(version=version)).version == version
         assert ask(proxy.address, port=9099) == version
     assert ask(proxy.address, port=9099) == first
-    slots.remove(project, "first", everything=True)
+    slots.remove(project, "first", everything=True, yes=True)
 
 
 def test_going_back_starts_a_slot_that_was_stopped(shop: Shop) -> None:

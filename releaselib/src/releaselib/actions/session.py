@@ -49,6 +49,7 @@ class Session:
         """Hold the lock for the length of the block. Raises Locked with who holds it, and for what."""
         self.clock.phase("lock")
         with lock.hold(self.fleet, f"{who()} since {now()}: {what}", wait=wait, frozen=frozen) as held:
+            self.clock.phase("")  # what goes wrong from here on is not the lock's
             yield held
 
 
