@@ -123,5 +123,13 @@ def test_a_tool_that_does_not_end_is_given_up_and_told_with_its_last_lines() -> 
 
 def test_a_build_inherits_what_it_needs_and_no_secret() -> None:
     needed = {"PATH": "p", "HOME": "h", "LC_ALL": "C", "UV_INDEX": "u", "https_proxy": "x", "CFLAGS": "-O", "CC": "cc"}
-    secret = ("RELEASELIB_INDEX_PASSWORD", "GITLAB_TOKEN", "SSH_AUTH_SOCK", "DATABASE_URL", "TWINE_PASSWORD", "X_PATH")
+    secret = (
+        "RELEASELIB_INDEX_PASSWORD",
+        "GITLAB_TOKEN",
+        "SSH_AUTH_SOCK",
+        "DATABASE_URL",
+        "TWINE_PASSWORD",
+        "X_PATH",
+        "UV_PUBLISH_TOKEN",
+    )
     assert for_builds(needed | dict.fromkeys(secret, "s")) == needed

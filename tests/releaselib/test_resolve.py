@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 import real
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.errors import IndexFailed, Refused
-from releaselib.wheels.resolve import TOOLS, Target, command, pins, resolve
+from releaselib.wheels.resolve import TOOLS, Target, command, exact, pins, resolve
 
 HERE = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
 
@@ -165,3 +165,26 @@ PINS = {
 @pytest.mark.parametrize(("text", "found"), PINS.values(), ids=PINS)
 def test_pins_are_read_from_a_resolution(text: str, found: dict[str, str]) -> None:
     assert pins(text) == found
+
+
+EXACT = {
+    "a pin": ("a==1.0", "a===1.0"),
+    "with hashes": ("a==1.0 \\\n    --hash=sha256:aa", "a===1.0 \\\n    --hash=sha256:aa"),
+    "with a marker": ("a==1.0+x ; os_name == 'posix'", "a===1.0+x ; os_name == 'posix'"),
+    "exact already": ("a===1.0", "a===1.0"),
+    "no pin of one version": ("a==1.*\nb>=2\nc==1,!=1.0.1\nd", "a==1.*\nb>=2\nc==1,!=1.0.1\nd"),
+}
+
+
+@pytest.mark.parametrize(("text", "made"), EXACT.values(), ids=EXACT)
+def test_a_pin_is_of_one_version_alone(text: str, made: str) -> None:
+    assert exact(text) == made
+
+
+def test_a_version_with_a_label_is_not_taken_for_the_one_without(shelf: Index, tmp_path: Path) -> None:
+    """By PEP 440 ``==1.0`` is also 1.0+fixbug, and uv takes the higher one."""
+    for version in ("1.0", "1.0+fixbug"):
+        real.wheel(tmp_path, "labelled", version)
+    assert pins(resolve(["labelled==1.0"], shelf, HERE, links=tmp_path)) == {"labelled": "1.0"}
+    assert pins(resolve(["labelled"], shelf, HERE, constraints="labelled==1.0", links=tmp_path)) == {"labelled": "1.0"}
+    assert pins(resolve(["labelled==1.0+fixbug"], shelf, HERE, links=tmp_path)) == {"labelled": "1.0+fixbug"}

@@ -432,6 +432,16 @@ def test_a_slot_that_holds_exactly_this_and_is_healthy_is_left_as_it_is(
     assert not list(Path(where.prefix).glob("slots/*.new"))
 
 
+@pytest.mark.parametrize("with_uv", [True, False], ids=["uv", "pip"])
+def test_a_version_is_installed_though_the_index_has_one_of_it_with_a_label(
+    where: Stage, remote: Remote, with_uv: bool
+) -> None:
+    real.wheel(Path(folder_of(where.index)) / "packages", real.PROJECT, "1.5+fixbug")
+    slot.stage_release(remote, "b", Shop(where, "1.5").content("b"), uv(where.index) if with_uv else None)
+    assert "my_shop-1.5" in installed(where, "b")
+    real.end_slots(where, "b")
+
+
 def test_a_slot_can_be_made_complete_without_being_started(staged: Shop, where: Stage, remote: Remote) -> None:
     """For workers that may not run beside the old ones."""
     shop = Shop(where, "1.1")

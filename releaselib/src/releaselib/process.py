@@ -16,8 +16,8 @@ TAIL = 20
 LIMIT = 1800
 """Seconds after which a tool on this machine is given up: longer than any build that anybody waits for."""
 NEEDED = re.compile(
-    "(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|TERM|PYTHON.*|VIRTUAL_ENV|PIP_.*|UV_.*|XDG_.*|NO_PROXY|.*_PROXY"
-    "|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|CC|CXX|CPP|LD|AR|.*FLAGS|PKG_CONFIG.*|CARGO.*|RUST.*|LD_LIBRARY_PATH)",
+    "(?!UV_PUBLISH_)(PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|TERM|PYTHON.*|VIRTUAL_ENV|PIP_.*|UV_.*|XDG_.*|NO_PROXY|.*_PROXY"
+    "|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|CC|CXX|CPP|LD|AR|.*FLAGS|PKG_CONFIG.*|CARGO_HOME|RUSTUP_HOME|LD_LIBRARY_PATH)",
     re.IGNORECASE,
 )
 """The variables that a build needs. What else there is (passwords, tokens, an ssh agent) is no business of its."""

@@ -23,7 +23,7 @@ from releaselib.process import Output
 TOOLS = ("supervisor>=4.3",)
 """What every host needs beside the release, in a virtualenv of its own."""
 
-PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)={2,3}([^\s=*,;]+)(?=\s|$)", re.MULTILINE)
 MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
 CLOSED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
 UNFIT = re.compile(r"(?:no versions? of|only the following versions of|only) ([A-Za-z0-9._-]+)\S* (?:is|are|and)")
@@ -76,7 +76,7 @@ def command(requirements: Path, index: Index, target: Target, *, constraints: Pa
 def resolve(
     requirements: Sequence[str], index: Index, target: Target, *, constraints: str = "", links: Path | None = None
 ) -> str:
-    """Pins with hashes, in the form of a requirements file (``name==1.0 --hash=sha256:...``).
+    """Pins with hashes, in the form of a requirements file (``name===1.0 --hash=sha256:...``).
 
     ``constraints`` are the lines of the project's lock; ``links`` is a folder with wheels that are
     not on the index yet. Raises Refused that names what the index lacks, IndexFailed when it is silent.
@@ -84,7 +84,12 @@ def resolve(
     done = _ask(requirements, index, target, constraints, links)
     if done.code:
         raise _refusal(done, index)
-    return done.stdout
+    return exact(done.stdout)
+
+
+def exact(pins: str) -> str:
+    """The same pins, each of one version alone: ``==1.0`` would take 1.0+fixbug, too (PEP 440). Pure."""
+    return PINNED.sub(r"\1===\2", pins)
 
 
 def lacking(requirements: Sequence[str], index: Index, target: Target, constraints: str = "") -> list[str]:
@@ -102,8 +107,8 @@ def _named(output: Output, *patterns: re.Pattern[str]) -> list[str]:
 def _ask(requirements: Sequence[str], index: Index, target: Target, constraints: str, links: Path | None) -> Output:
     with tempfile.TemporaryDirectory() as folder:
         wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
-        wanted.write_text("\n".join(requirements) + "\n", "utf-8")
-        lock.write_text(constraints, "utf-8")
+        wanted.write_text(exact("\n".join(requirements)) + "\n", "utf-8")
+        lock.write_text(exact(constraints), "utf-8")
         wheels.mkdir()
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
         env = process.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never"}
