@@ -36,6 +36,15 @@ def test_an_app_host_comes_back_after_a_restart_with_its_live_and_its_warm_slot(
     assert (report.failed, shop.served()) == (0, {report.version})
 
 
+def test_settings_are_there_again_after_a_restart(shop: Shop) -> None:
+    shop.release_again(shop.other, env={"SHOP_SIGN": "it's open"})
+    lost = shop.app[2]
+    with shop.mortal(lost):
+        lost.power_off()
+    processes = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'"
+    assert "SHOP_SIGN=it's open\n" in lost.run(processes).stdout
+
+
 def test_a_proxy_comes_back_after_a_restart_with_the_slot_that_was_live(shop: Shop) -> None:
     shop.release_again(shop.other)
     (version,), lost = shop.served(), shop.proxy[0]

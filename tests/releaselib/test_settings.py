@@ -11,7 +11,7 @@ import pytest
 
 import real
 from releaselib.actions.settings import gathered
-from releaselib.decide.settings import Setting, as_file, compared, found
+from releaselib.decide.settings import Setting, Shown, as_file, compared, found
 from releaselib.errors import ConfigError
 
 HOSTILE = 'it\'s $HOME `id` "x" %(y)s\n; é'
@@ -45,6 +45,11 @@ def test_settings_are_found(
 def test_settings_are_compared_with_those_of_a_slot() -> None:
     words = compared({"A": "1", "B": "2", "C": "3"}, {"A": "1", "B": "x", "D": "4"})
     assert words == {"A": "same", "B": "differs", "C": "new", "D": "gone"}
+
+
+def test_a_setting_is_shown_in_a_line_without_its_value() -> None:
+    assert Shown("KEY", ".env.live", "differs").line == "KEY: differs, from .env.live"
+    assert Shown("OLD", "", "gone").line == "OLD: gone"
 
 
 def test_a_setting_does_not_show_its_value() -> None:

@@ -32,7 +32,7 @@ def bring(where: Index, wanted: Sequence[str], target: Target | None, lock: Lock
     """
 
     def brought(some: Sequence[str]) -> list[str]:
-        return _brought(where, _without_own(where, some, lock.own), target, lock)
+        return _brought(where, _without_own(where, some, target, lock), target, lock)
 
     new = brought(wanted)
     while target and (left := resolve.lacking(wanted, where, target, lock.pins)):
@@ -43,17 +43,17 @@ def bring(where: Index, wanted: Sequence[str], target: Target | None, lock: Lock
     return new
 
 
-def _without_own(where: Index, wanted: Sequence[str], own: Sequence[str]) -> list[str]:
+def _without_own(where: Index, wanted: Sequence[str], target: Target | None, lock: Lock) -> list[str]:
     """These requirements; in place of each package of the team's own what that needs. Raises IndexFailed."""
     todo, seen, others = [Requirement(text) for text in wanted], set(), []
     while todo:
         one = todo.pop(0)
         name, held = canonicalize_name(one.name), index.of(where).files(one.name) if where.url else []
-        if not _is_own(name, held, own):
+        if not _is_own(name, held, lock.own):
             others.append(str(one))
         elif name not in seen:
             seen.add(name)
-            todo += [Requirement(text) for text in _needs(where, one, held)]
+            todo += [Requirement(text) for text in _needs(where, one, held, target)]
     return others
 
 
@@ -61,7 +61,7 @@ def _is_own(name: str, held: Sequence[File], own: Sequence[str]) -> bool:
     return name in own or any(not file.name.endswith(".whl") for file in held)
 
 
-def _needs(where: Index, one: Requirement, held: Sequence[File]) -> list[str]:
+def _needs(where: Index, one: Requirement, held: Sequence[File], target: Target | None) -> list[str]:
     """What the newest fitting wheel of a package of the team's own requires."""
     fits = [f for f in held if f.name.endswith(".whl") and one.specifier.contains(f.version, prereleases=True)]
     if not fits:
@@ -74,7 +74,7 @@ def _needs(where: Index, one: Requirement, held: Sequence[File]) -> list[str]:
         wheel = Path(folder) / newest.name
         wheel.write_bytes(fetch(newest))
         extras = [f"{one.name}[{','.join(sorted(one.extras))}]"] if one.extras else []
-        return mirror.needed(wheel, extras)
+        return mirror.needed(wheel, extras, target.markers if target else None)
 
 
 def _brought(where: Index, wanted: Sequence[str], target: Target | None, lock: Lock) -> list[str]:

@@ -12,7 +12,7 @@ from releaselib.config.stage import Stage
 from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
-from releaselib.decide.settings import compared
+from releaselib.decide.settings import Shown, compared
 from releaselib.decide.slots import known_slot
 from releaselib.decide.view import UNSET, View
 from releaselib.errors import Refused
@@ -119,13 +119,13 @@ def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
         raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")
 
 
-def settings(project: Project, stage: str) -> list[tuple[str, str, str]]:
+def settings(project: Project, stage: str) -> list[Shown]:
     """Name, source, and "same", "differs", "new" or "gone" beside the live slot, of each setting; never a value."""
     with session(project, stage, start=False) as at:
         key = secrets.token_hex()
         mine = slot.keyed({one.name: one.value for one in at.settings}, key)
         sources = {one.name: one.source for one in at.settings}
-        return [(name, sources.get(name, ""), how) for name, how in compared(mine, _live(at, key)).items()]
+        return [Shown(name, sources.get(name, ""), how) for name, how in compared(mine, _live(at, key)).items()]
 
 
 def _live(at: Session, key: str) -> dict[str, str]:

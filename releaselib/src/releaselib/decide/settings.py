@@ -15,6 +15,20 @@ class Setting:
     source: str
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A setting for people: its name, where its value comes from, and how that stands beside the live slot."""
+
+    name: str
+    source: str
+    beside: str
+
+    @property
+    def line(self) -> str:
+        """The same in one line."""
+        return f"{self.name}: {self.beside}" + (f", from {self.source}" if self.source else "")
+
+
 FILE = "environment"
 """Its name in a slot."""
 

@@ -11,6 +11,7 @@ from releaselib.tasks.task import task
 
 if TYPE_CHECKING:
     from releaselib.decide.journal import Report
+    from releaselib.decide.settings import Shown
     from releaselib.forge import Outcome
 
 
@@ -39,7 +40,7 @@ def remove(
 
 
 @task("env", "show")
-def show_env(stage: str = "local") -> list[tuple[str, str, str]]:
+def show_env(stage: str = "local") -> list[Shown]:
     """Name the settings of a stage, where each comes from, and how it stands beside the live slot; no value.
 
     Example: fab env.show --stage production
