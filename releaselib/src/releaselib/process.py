@@ -84,7 +84,8 @@ def run(
             next_step=next_step or f"install {argv[0]} and run the command again",
         ) from None
     except subprocess.TimeoutExpired as late:
-        said = b"\n".join(stream for stream in (late.stdout, late.stderr) if stream).decode("utf-8", "replace")
+        streams = [one.encode() if isinstance(one, str) else one for one in (late.stdout, late.stderr) if one]
+        said = b"\n".join(streams).decode("utf-8", "replace")
         name = Path(argv[0]).name
         words = f"{what}: {name} has no end" if what else f"{name} has no end"
         raise error(f"{words} after {seconds:g} s", cause=tail(said), next_step=next_step) from None
