@@ -138,6 +138,17 @@ def test_a_build_that_fails_shows_its_own_last_lines(tmp_path: Path, out: Path) 
     assert not list(out.iterdir())
 
 
+def test_what_builds_the_project_is_what_pyproject_pins_it_to(
+    repository: real.Repository, tmp_path: Path, out: Path
+) -> None:
+    pinned = SETUPTOOLS + '\n[tool.uv]\nbuild-constraint-dependencies = ["setuptools<1"]\n'
+    commit = repository.commit({"pyproject.toml": pinned, "my_shop/__init__.py": ""})
+    folder = clone(repository.folder, commit, tmp_path / "clone")
+    with pytest.raises(CommandFailed) as caught:
+        build.build(folder, out, build.Stamp("my-shop", "1.0", commit, 1_700_000_000))
+    assert "setuptools<1" in caught.value.cause
+
+
 def test_a_build_sees_no_password(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASELIB_INDEX_PASSWORD", "s3cret")
     look = "import os; assert 'PATH' in os.environ and 'RELEASELIB_INDEX_PASSWORD' not in os.environ"

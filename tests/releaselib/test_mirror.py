@@ -12,10 +12,14 @@ import pytest
 from uv import find_uv_bin
 
 import real
-from releaselib import index
+from releaselib import config, index
 from releaselib.actions.bringing import bring
+from releaselib.actions.session import Session
+from releaselib.actions.wheels import require_dependencies
 from releaselib.config.tables import Index, OwnIndex
-from releaselib.errors import CommandFailed, IndexFailed
+from releaselib.errors import CommandFailed, IndexFailed, Refused
+from releaselib.hosts.facts import look
+from releaselib.hosts.fleet import Fleet
 from releaselib.wheels.mirror import OWN, Lock, command, locked, needed, own_names, recorded
 from releaselib.wheels.resolve import Target, resolve
 
@@ -223,3 +227,22 @@ def test_the_teams_own_names_are_read_from_pyproject() -> None:
 def test_the_hashes_of_wheels_are_read_from_a_lock() -> None:
     wheels = [{"url": "https://i.example/x/a-1-py3-none-any.whl", "hash": "sha256:aa"}, {"path": "b.whl"}]
     assert recorded({"package": [{"name": "a", "wheels": wheels}, {"name": "b"}]}) == {"a-1-py3-none-any.whl": "aa"}
+
+
+def test_what_uv_lock_pins_and_the_index_lacks_is_named(
+    repository: real.Repository, shelf: Index, tmp_path: Path
+) -> None:
+    """As `fab doctor` looks, before a release is tried."""
+    real.wheel(tmp_path, "left-behind", "1.0")
+    meta = '[project]\nname = "my-shop"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["left-behind"]\n'
+    commit = repository.commit({"pyproject.toml": meta})
+    lock = (find_uv_bin(), "lock", "--quiet", "--no-config", "--no-index", "--find-links", str(tmp_path))
+    subprocess.run(lock, cwd=repository.folder, check=True)
+    locked_commit = repository.commit({"uv.lock": (repository.folder / "uv.lock").read_text()})
+    stage = real.stage(tmp_path).model_copy(update={"index": Index(url=shelf.url)})
+    at = Session(config.Project(root=repository.folder, name="my-shop"), stage, Fleet(stage))
+    view = look(at.fleet, stage.app)
+    require_dependencies(at, view, commit)
+    with pytest.raises(Refused, match="the index lacks left-behind") as caught:
+        require_dependencies(at, view, locked_commit)
+    assert caught.value.next_step == "fab index.sync"

@@ -17,6 +17,11 @@ from packaging.version import Version
 from releaselib import process
 from releaselib.errors import CommandFailed, Refused
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 
 @dataclass(frozen=True)
 class Built:
@@ -69,16 +74,28 @@ def environment(stamp: Stamp) -> dict[str, str]:
     }
 
 
+def constraints(folder: Path) -> list[str]:
+    """What pyproject.toml pins the packages to that build the project.
+
+    It is ``build-constraint-dependencies`` of ``[tool.uv]``, which uv itself goes by.
+    """
+    file = folder / "pyproject.toml"
+    table = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    return list(table.get("tool", {}).get("uv", {}).get("build-constraint-dependencies", []))
+
+
 def build(folder: Path, out: Path, stamp: Stamp) -> Built:
     """Build sdist and wheel of the clean clone in ``folder`` into ``out``, beside what is there.
 
     Raises CommandFailed with the build's last lines, and Refused when the wheel's version is not the one
     asked for.
     """
-    with tempfile.TemporaryDirectory(dir=out) as new:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir=out) as new:
+        pins = Path(scratch) / "constraints.txt"
+        pins.write_text("\n".join(constraints(folder)), "utf-8")
         process.run(
             command(folder, Path(new)),
-            env=environment(stamp),
+            env=environment(stamp) | {"UV_CONSTRAINT": str(pins)},
             inherited=process.for_builds(os.environ),
             what=f"build: {stamp.name} {stamp.version} cannot be built",
             next_step="mend the project; to see it alone: python -m build",
