@@ -14,9 +14,10 @@ import pytest
 
 import real
 from releaselib import index
-from releaselib.config.tables import Index
+from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, missing
 from releaselib.errors import IndexFailed, Refused
+from releaselib.index.own import Own
 from releaselib.index.publish import compare, publish
 from releaselib.index.simple import PASSWORD
 
@@ -62,6 +63,33 @@ def test_a_file_is_uploaded_once_and_never_changed(shelf: Index, tmp_path: Path)
     with pytest.raises(Refused, match="other bytes"):
         publish(index.of(shelf), "published", {str(changed): real.sha256(changed)})
     assert index.of(shelf).files("published") == [found]
+
+
+class Overtaken(Own):
+    """An index on which somebody publishes the same just after it was looked at."""
+
+    meanwhile: Path
+
+    def files(self, project: str) -> list[File]:
+        before = super().files(project)
+        if self.meanwhile.exists():
+            super().upload([self.meanwhile])
+            self.meanwhile.unlink()
+        return before
+
+
+@pytest.mark.parametrize(("name", "changed"), [("faster", True), ("as-fast", False)])
+def test_whoever_was_overtaken_is_told_what_is_there(shelf: OwnIndex, tmp_path: Path, name: str, changed: bool) -> None:
+    mine = real.wheel(tmp_path, name, "1.0")
+    there = Overtaken(shelf)
+    (tmp_path / "theirs").mkdir()
+    there.meanwhile = real.wheel(tmp_path / "theirs", name, "1.0", files={"new.py": "x = 1"} if changed else None)
+    if changed:
+        with pytest.raises(Refused, match="the index has other bytes as"):
+            publish(there, name, {str(mine): real.sha256(mine)})
+    else:
+        publish(there, name, {str(mine): real.sha256(mine)})
+    assert len(index.of(shelf).files(name)) == 1
 
 
 class Halving:

@@ -16,7 +16,11 @@ def publish(index: PackageIndex, project: str, built: Mapping[str, str]) -> list
     Returns the names of the uploaded files. Raises Refused and IndexFailed.
     """
     todo = [Path(path) for path in missing(built, index.files(project))]
-    index.upload(todo)
+    try:
+        index.upload(todo)
+    except IndexFailed:  # it may be that somebody else was faster: then the index says so in its own way
+        if missing(built, index.files(project)):
+            raise
     held = {file.name: file for file in index.files(project)}
     for path, digest in built.items():
         compare(held.get(Path(path).name), Path(path).name, digest)
