@@ -18,7 +18,7 @@ from releaselib.config.stage import Stage
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import EACH
 from releaselib.hosts.here import Here
-from releaselib.hosts.ssh import Ssh
+from releaselib.hosts.ssh import DRAINED, Ssh
 from releaselib.process import Output
 
 Machines = Callable[..., list[Sshd]]
@@ -274,6 +274,20 @@ def test_input_and_output_beyond_every_buffer_pass_each_other(remote: Remote) ->
     done = remote.run(("cat",), text)
     assert done.code == 0
     assert done.stdout.endswith("x" * 1000)
+
+
+def test_input_that_comes_for_a_command_that_has_ended_is_read_nevertheless(machines: Machines) -> None:
+    """sshd ends the whole connection when something comes for a channel that it has closed."""
+    (machine,) = machines(1)
+    remote = connect(machine)
+    running = remote.start((*DRAINED, "sh", "-c", "echo ended; exit 3"))
+    assert running.receive() == "ended"
+    for _ in range(5):
+        running.send("x" * 1_000_000)
+    assert running.finish() == Output(3, "", "")
+    for _ in range(10):
+        assert remote.run(("sh", "-c", "exit 3"), "x" * 1_000_000) == Output(3, "", "")
+    remote.close()
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

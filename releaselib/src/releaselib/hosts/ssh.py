@@ -32,6 +32,9 @@ IDLE = 5
 SILENCE = 30
 """Seconds after which a host that acknowledges nothing is lost (tcp(7), TCP_USER_TIMEOUT)."""
 
+DRAINED = ("sh", "-c", '"$@"; code=$?; cat >/dev/null; exit "$code"', "sh")
+"""In front of a command: has all of its input read. What comes for one that has ended ends the whole connection."""
+
 
 class Ssh:
     """A host over one ssh connection, opened at once; raises Unreachable with the cause."""
@@ -42,7 +45,7 @@ class Ssh:
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end; a lost connection raises Unreachable."""
-        running = self.start(argv)
+        running = self.start((*DRAINED, *argv))
         limit = self.stage.command_timeout + seconds
         alarm = threading.Timer(limit, running.give_up)
         alarm.daemon = True
