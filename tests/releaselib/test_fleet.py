@@ -182,6 +182,7 @@ def test_all_must_have_succeeded_where_that_is_required() -> None:
     with pytest.raises(HostsFailed) as caught:
         MIXED.named("hosts failed: validate")
     assert str(caught.value) == "1 of 2 hosts failed: validate\n    h2: no route\nnext: fab status"
+    assert caught.value.answers == {"h1": "up"}
 
 
 def test_within_a_budget_some_may_have_failed_and_are_named(capsys: pytest.CaptureFixture[str]) -> None:

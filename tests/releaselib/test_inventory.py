@@ -39,6 +39,26 @@ def test_a_host_can_have_a_port_and_a_user_of_its_own() -> None:
     )
 
 
+WITH_PORTS = {
+    "a name": ("h1:2222", "h1", 2222),
+    "an address": ("10.0.0.1:22", "10.0.0.1", 22),
+    "a range": ("h[7:7]:2222", "h7", 2222),
+    "a range alone": ("10.0.0.[7:7]", "10.0.0.7", 22),
+    "none: every colon of IPv6 is its own": ("fe80::1", "fe80::1", 22),
+}
+
+
+@pytest.mark.parametrize(("entry", "address", "port"), WITH_PORTS.values(), ids=WITH_PORTS)
+def test_an_address_can_be_written_with_its_port(entry: str, address: str, port: int) -> None:
+    assert expanded([entry]) == (Host(address=address, port=port),)
+
+
+@pytest.mark.parametrize("entry", ["h1:ssh", "[::1]:2222", ":22", "h1:99999", {"address": "h1:2222"}], ids=str)
+def test_what_is_no_address_with_a_port_is_refused(entry: Any) -> None:
+    with pytest.raises(ValidationError):
+        expanded([entry])
+
+
 def test_a_table_can_hold_a_range_too() -> None:
     assert [host.name for host in expanded([{"address": "h[1:2]", "port": 2222}])] == ["h1:2222", "h2:2222"]
 

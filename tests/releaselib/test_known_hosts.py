@@ -25,20 +25,19 @@ def test_plain_hashed_and_bracketed_names_are_known_and_comments_passed_over(tmp
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, capture_output=True)
     with file.open("a") as end:
         end.write(f"one.example,10.0.0.1  {key}  a comment\n[two.example]:2222\t{key}\nfuture.example new-kind AAAA\n")
-    found = known(str(file))[-1]
-    for name in ("secret.example", "one.example", "10.0.0.1", "[two.example]:2222"):
-        assert found.keys.lookup(name), name
-    assert not found.keys.lookup("two.example")
-    assert (found.revoked, found.authorities) == (set(), False)
+    found = known(str(file))
+    for name in ("secret.example", "One.Example", "10.0.0.1", "[two.example]:2222"):
+        assert [one.file for one in found.of(name)] == [file], name
+    assert not found.of("two.example")
+    assert not found.authorities
 
 
-def test_what_is_revoked_and_trust_in_certificates_is_known(tmp_path: Path, key: str) -> None:
+def test_trust_in_certificates_is_known_and_no_trust_in_a_key(tmp_path: Path, key: str) -> None:
     file = tmp_path / "known"
-    file.write_text(f"@revoked * {key}\n@cert-authority *.example {key}\n")
-    found = known(str(file))[-1]
-    assert len(found.revoked) == 1
+    file.write_text(f"@cert-authority *.example {key}\n")
+    found = known(str(file))
     assert found.authorities
-    assert not found.keys.lookup("a.example")
+    assert not found.of("a.example")
 
 
 BAD = {
@@ -47,13 +46,17 @@ BAD = {
     "no key": b"one.example ssh-ed25519 AAAA",
     "other bytes": b"\xff\xfe\x00 \x01 \x02",
     "a bad line with a marker": b"@revoked one.example",
+    "a marker that there is not": b"@trusted one.example %(key)s",
+    "a hash that is none": b"|1|AAAA|AAAA %(key)s",
+    "a hash that is cut off": b"|1 %(key)s",
+    "a certificate's key that is none": b"@cert-authority *.example ssh-ed25519 AAAA",
 }
 
 
 @pytest.mark.parametrize("line", BAD.values(), ids=BAD)
 def test_a_line_that_makes_no_sense_is_told_with_its_number(tmp_path: Path, key: str, line: bytes) -> None:
     file = tmp_path / "known"
-    file.write_bytes(f"good.example {key}\n".encode() + line + b"\n")
+    file.write_bytes(f"good.example {key}\n".encode() + line.replace(b"%(key)s", key.encode()) + b"\n")
     with pytest.raises(ConfigError) as caught:
         known(str(file))
     assert f"{file}, line 2, is no host key" in caught.value.what
@@ -63,6 +66,12 @@ def test_a_line_that_makes_no_sense_is_told_with_its_number(tmp_path: Path, key:
 def test_a_file_that_has_changed_is_read_again(tmp_path: Path, key: str) -> None:
     file = tmp_path / "known"
     file.write_text("")
-    assert not known(str(file))[-1].keys.lookup("one.example")
+    assert not known(str(file)).of("one.example")
     file.write_text(f"one.example {key}\n")
-    assert known(str(file))[-1].keys.lookup("one.example")
+    assert known(str(file)).of("one.example")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        known(str(tmp_path))
+    assert caught.value.what == f"{tmp_path}: Is a directory"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -223,6 +224,21 @@ def test_before_the_first_switch_visitors_get_a_page_that_says_so(shop: Shop) ->
     assert status == 503
     assert "Nothing is released here yet" in page
     assert shop.seen().slot == ""
+
+
+def test_what_visitors_asked_for_is_for_the_owner_and_what_workers_read_is_not(live: Shop) -> None:
+    logs = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in live.folder.glob("*.log")}
+    assert logs == {"access.log": "0o600", "error.log": "0o600"}
+    read = [*(live.folder / "conf").resolve().iterdir(), live.folder / "slots/a/release"]
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in read} == {"0o644"}
+
+
+def test_a_proxy_is_told_what_to_ask_however_much_that_is(live: Shop) -> None:
+    """As of 1,000 hosts with four processes each: more than one argument of a command can hold."""
+    targets = [f"127.0.{n // 250}.{n % 250 + 1}:9" for n in range(4000)]
+    with pytest.raises(CommandFailed, match="does not see every process healthy") as caught:
+        nginx.ready(live.remote, question(live.stage, targets, "1.0"))
+    assert all(f'"{target}"' in caught.value.cause for target in targets)
 
 
 def test_a_switch_and_the_way_back_reload_nothing(live: Shop) -> None:

@@ -11,12 +11,13 @@ from test_lock import kill_lock
 
 import real
 from releaselib import config, hooks
-from releaselib.actions import phases, runner
+from releaselib.actions import phases, runner, switching
 from releaselib.actions.run import Run
-from releaselib.actions.session import Session
+from releaselib.actions.session import Interrupted, Session
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Phase, Plan
 from releaselib.errors import HookFailed, Refused
+from releaselib.hosts import proof
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.lock import Lock, hold, read_journal
 
@@ -80,15 +81,55 @@ def test_the_journal_and_the_hooks_are_told_how_it_failed(
     assert read_journal(here, 1).events == (Failed("release", str(error) or "KeyboardInterrupt"),)
 
 
+SECOND = {
+    "raises": (ZeroDivisionError("division by zero"), "failed: ZeroDivisionError: division by zero"),
+    "exits": (SystemExit(0), "failed: SystemExit: 0"),
+    "is interrupted": (Interrupted(15), "SIGTERM"),
+}
+
+
+@pytest.mark.parametrize(("second", "words"), SECOND.values(), ids=SECOND)
 def test_a_hook_that_fails_too_does_not_hide_the_failure(
-    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Fleet,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    second: BaseException,
+    words: str,
 ) -> None:
+    def announce(plan: Plan, error: BaseException) -> None:
+        raise second
+
     failing(monkeypatch, Refused("no more disk"))
-    monkeypatch.setitem(hooks._hooks, "on_failure", [lambda plan, error: 1 / 0])
+    monkeypatch.setitem(hooks._hooks, "on_failure", [announce])
     with hold(here) as journal, pytest.raises(Refused, match="no more disk"):
         runner.do(run_of(here, journal, "switch"))
-    said = capsys.readouterr().err
-    assert "the hook <lambda> (on_failure) failed: ZeroDivisionError: division by zero" in said
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [Refused("no more disk"), KeyboardInterrupt()], ids=["failure", "ctrl-c"])
+def test_nobody_samples_or_watches_any_more_when_a_switch_has_failed(
+    short: Path, told: list[str], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    fleet = Fleet(real.stage(short, auto_rollback=True))
+    (host,), nginx = fleet.stage.proxy, Path(fleet.stage.prefix) / "nginx"
+    nginx.mkdir(parents=True)
+    page = {fleet.stage.health: real.healthy("1.0")}
+    with real.Web(page, port=fleet.stage.probe_port), hold(fleet) as journal:
+
+        def switch(run: Run) -> None:
+            switching.traffic(run, "", "start")
+            run.samplers[host] = proof.begin(fleet.remote(host))
+            assert (nginx / "watching").exists()
+            raise error
+
+        monkeypatch.setitem(phases.ACTS, "switch", switch)
+        run = run_of(fleet, journal, "switch")
+        with pytest.raises(type(error)):
+            runner.do(run)
+        with pytest.raises(ValueError, match="closed file"):
+            run.samplers[host].receive()
+    assert not (nginx / "watching").exists()
 
 
 @pytest.mark.parametrize(("hook", "gets"), [("pre_deploy", "1.0"), ("post_switch", "2.0")])

@@ -403,19 +403,32 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
 
-def test_a_tool_that_does_not_run_is_made_again(where: Stage, remote: Remote) -> None:
+BROKEN = {
+    "uv is cut off": ("uv-*", lambda file: file.write_bytes(file.read_bytes()[:1000])),
+    "uv is empty": ("uv-*", lambda file: file.write_bytes(b"")),
+    "supervisord is empty": ("*/bin/supervisord", lambda file: file.write_bytes(b"")),
+    "supervisorctl is cut off": ("*/bin/supervisorctl", lambda file: file.write_bytes(file.read_bytes()[:-20])),
+    "a module is empty": ("*/lib/python3*/site-packages/supervisor/options.py", lambda file: file.write_bytes(b"")),
+    "a module is gone": ("*/lib/python3*/site-packages/supervisor/rpcinterface.py", lambda file: file.unlink()),
+    "the interpreter is gone": ("*/bin/python", lambda file: file.unlink()),
+}
+
+
+@pytest.mark.parametrize(("pattern", "harm"), BROKEN.values(), ids=BROKEN)
+def test_a_tool_that_does_not_run_is_made_again(
+    where: Stage, remote: Remote, pattern: str, harm: Callable[[Path], object]
+) -> None:
     """As a power cut or an upgrade of the system's Python leaves it."""
     content = Shop(where, "1.0").content("b")
     slot.stage_release(remote, "b", content, uv(where.index))
     real.end_slots(where, "b")
-    tools = Path(where.prefix) / "tools"
-    (program,) = tools.glob("uv-*")
-    program.write_bytes(program.read_bytes()[:1000])
-    for module in tools.glob("*/lib/python3*/site-packages/supervisor/__init__.py"):
-        module.unlink()
-        module.write_text("import nowhere\n")
+    for file in (Path(where.prefix) / "tools").glob(pattern):
+        before = file.read_bytes()
+        harm(file)
     (folder(where, "b") / "healthy").unlink()
     assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
+    assert file.read_bytes() == before
+    assert re.search("RUNNING|STARTING", slot.act(remote, "status", "b"))
     real.end_slots(where, "b")
 
 

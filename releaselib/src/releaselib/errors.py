@@ -19,6 +19,7 @@ the cause in the failing tool's own words, and names the next command to type.
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class ReleaseError(Exception):
@@ -101,9 +102,13 @@ class CommandFailed(ReleaseError):
 
 
 class HostsFailed(ReleaseError):
-    """More hosts failed than the failure budget allows; no switch was made."""
+    """More hosts failed than the failure budget allows; no switch was made.
+
+    ``answers`` are those of the other hosts, where each was asked for one: host -> answer.
+    """
 
     exit_code = 6
+    answers: Mapping[str, object] = MappingProxyType({})
 
 
 class ServiceFailed(ReleaseError):

@@ -46,7 +46,7 @@ def run(name: str, *args: object) -> None:
             hook(*args)
         except ReleaseError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             lines = traceback.format_exception(error)
             raise HookFailed(
                 f"the hook {hook.__name__} ({name}) failed: {type(error).__name__}: {error}",

@@ -10,6 +10,7 @@ from releaselib.actions.phases import ACTS
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import now, session, who
+from releaselib.actions.switching import stop_watching
 from releaselib.config import Project
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Plan
@@ -73,10 +74,11 @@ def _told(run: Run) -> Iterator[None]:
         for sampler in run.samplers.values():
             with suppress(ReleaseError, OSError, ValueError):
                 sampler.finish()
+        stop_watching(run)
         with suppress(ReleaseError):  # the host of the journal may be the one that failed
             run.record(Failed(plan.action, str(error) or type(error).__name__))
         try:
             hooks.run("on_failure", plan, error)
-        except Exception as second:  # it must not hide the first
-            say(str(second))
+        except (Exception, KeyboardInterrupt) as second:  # it must not hide the first
+            say(str(second) or type(second).__name__)
         raise

@@ -101,6 +101,11 @@ def traffic(run: Run, slot_: str, action: str, *, canary: bool = False) -> Traff
     return together(one.get(name, Traffic()) for one in seen.values())
 
 
+def stop_watching(run: Run) -> None:
+    """Have the proxies write down no more how requests go; one that cannot be told goes on."""
+    run.at.fleet.each(run.plan.proxy if run.at.stage.watched else (), lambda remote: nginx.watch(remote, "stop"))
+
+
 def canary(run: Run) -> None:
     """Let some hosts have their share of visitors first; when it is worse for these, all come back."""
     plan, stage, each = run.plan, run.at.stage, run.at.fleet.each
@@ -118,7 +123,7 @@ def canary(run: Run) -> None:
         time.sleep(min(1.0, stage.canary_seconds))
         new, old = traffic(run, plan.slot, "read", canary=True), traffic(run, plan.live, "read")
         bad = worse(new, old, stage.max_errors)
-    each(plan.proxy, lambda remote: nginx.watch(remote, "stop"))
+    stop_watching(run)
     numbers = f"canary: {new}\nold release: {old}"
     if not bad:
         say(numbers)
@@ -141,7 +146,7 @@ def watch(run: Run) -> None:
         time.sleep(min(1.0, stage.watch_seconds))
         new = traffic(run, plan.slot, "read")
         bad = failing(new, run.before, stage.max_errors)
-    run.at.fleet.each(plan.proxy, lambda remote: nginx.watch(remote, "stop"))
+    stop_watching(run)
     numbers = f"new release: {new}\nold release: {run.before}"
     if bad:
         _go_back(run, [*bad, numbers])

@@ -68,7 +68,14 @@ def _listed(value: Any, info: ValidationInfo) -> Any:
         value = _asked(value["command"], (info.context or {}).get("root", Path()))
     if not isinstance(value, list | tuple):
         raise ValueError('must be a list of hosts or { command = "..." }')
-    return tuple({"address": entry} if isinstance(entry, str) else entry for entry in value)
+    return tuple(_table(entry) if isinstance(entry, str) else entry for entry in value)
+
+
+def _table(entry: str) -> dict[str, Any]:
+    """An address as a table: ``host:2222`` has a port; of IPv6 every colon is its own."""
+    address, _, port = entry.rpartition(":")
+    with_port = port.isdigit() and RANGE.sub("", entry).count(":") == 1
+    return {"address": address, "port": int(port)} if with_port else {"address": entry}
 
 
 def _asked(command: Any, root: Path) -> list[Any]:
@@ -84,7 +91,7 @@ def _asked(command: Any, root: Path) -> list[Any]:
 
 def _expanded(entries: tuple[Host, ...]) -> tuple[Host, ...]:
     hosts = [one.model_copy(update={"address": a}) for one in entries for a in addresses(one.address)]
-    odd = [host.address for host in hosts if set(host.address) & set("[]")]
+    odd = [host.address for host in hosts if set(host.address) & set("[]") or host.address.count(":") == 1]
     if odd:
         raise ValueError(f"is no address and no range like 10.0.0.[1:20]: {', '.join(odd)}")
     names = [host.name for host in hosts]

@@ -11,6 +11,28 @@ from releaselib.process import Output
 TIMED_OUT = 124
 """The exit code of a command that was given up, as timeout(1) has it."""
 
+KEPT = 4_000_000
+"""Bytes of each stream of a command that are kept."""
+
+
+class Kept:
+    """The end of a stream as text: of more than KEPT bytes the beginning is dropped, and that is said."""
+
+    def __init__(self, data: bytes | bytearray = b"") -> None:
+        self._end, self._dropped = bytearray(), 0
+        self.add(data)
+
+    def add(self, data: bytes | bytearray) -> None:
+        """Take what comes next."""
+        self._end += data
+        over = max(0, len(self._end) - KEPT)
+        self._dropped += over
+        del self._end[:over]
+
+    def __str__(self) -> str:
+        words = f"({self._dropped} bytes before this were dropped)\n" if self._dropped else ""
+        return words + self._end.decode("utf-8", "replace")
+
 
 class Unreachable(CommandFailed):
     """No usable connection to a host: down, refused, wrong key, no login."""

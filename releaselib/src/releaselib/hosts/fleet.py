@@ -43,11 +43,14 @@ class Results(Generic[T]):
         return self.succeeded
 
     def named(self, what: str) -> dict[str, T]:
-        """The same by the hosts' names. Of those that succeeded the answers are told before HostsFailed is raised."""
-        if self.failures:
-            for host, value in self.succeeded.items():
-                say(f"{host.name}: {value}")
-        return {host.name: value for host, value in self.require(what).items()}
+        """The same by the hosts' names. Raises HostsFailed with the answers of those that succeeded."""
+        answers = {host.name: value for host, value in self.succeeded.items()}
+        try:
+            self.require(what)
+        except HostsFailed as error:
+            error.answers = answers
+            raise
+        return answers
 
     def within(self, budget: Budget) -> dict[Host, T]:
         """The values, those that failed left out. Raises HostsFailed when more failed than may."""

@@ -1,12 +1,13 @@
 """This machine as a host, without ssh."""
 
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
-from releaselib.hosts.connection import TIMED_OUT, Running
+from releaselib.hosts.connection import TIMED_OUT, Kept, Running
 from releaselib.process import Output
 
 
@@ -21,24 +22,32 @@ class Here:
         limit = self.stage.command_timeout + seconds
         try:
             done = subprocess.run(
-                list(argv), input=text, text=True, cwd="/", capture_output=True, timeout=limit, check=False
+                list(argv), input=text.encode(), cwd="/", capture_output=True, timeout=limit, check=False
             )
         except subprocess.TimeoutExpired:
             return Output(TIMED_OUT, "", f"no end after {limit:g} s")
-        return Output(done.returncode, done.stdout, done.stderr)
+        return Output(done.returncode, str(Kept(done.stdout)), str(Kept(done.stderr)))
 
     def start(self, argv: Sequence[str]) -> Running:
         """Start a command and go on."""
-        pipe = subprocess.PIPE
-        return _Process(subprocess.Popen(list(argv), text=True, cwd="/", stdin=pipe, stdout=pipe, stderr=pipe))
+        return _Process(argv)
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
 class _Process:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115  closed at its end; much there must not block the command
+        self.process = subprocess.Popen(
+            list(argv),
+            cwd="/",
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._err,
+        )
 
     def send(self, line: str) -> None:
         assert self.process.stdin  # noqa: S101  made with a pipe
@@ -50,7 +59,10 @@ class _Process:
         return self.process.stdout.readline().rstrip("\n")
 
     def finish(self) -> Output:
-        with suppress(BrokenPipeError):  # it has ended; what it said counts
-            out, err = self.process.communicate()
-            return Output(self.process.returncode, out, err)
-        return Output(self.process.wait(), "", "")
+        assert self.process.stdin and self.process.stdout  # noqa: S101, PT018  made with pipes
+        with self._err, self.process.stdout:
+            with suppress(BrokenPipeError):  # it has ended; what it said counts
+                self.process.stdin.close()
+            out, code = self.process.stdout.read(), self.process.wait()
+            self._err.seek(0)
+            return Output(code, out, str(Kept(self._err.read())))

@@ -1,67 +1,167 @@
-"""Files of known host keys (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): each line is understood, or refused in words."""
+"""Known host keys: each line of their files (sshd(8)) is understood or refused in words; and keys are judged."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from releaselib.errors import ConfigError
+from releaselib.hosts.connection import Distrusted
 
 if TYPE_CHECKING:
     import paramiko
 
-SYSTEM = ("/etc/ssh/ssh_known_hosts", "~/.ssh/known_hosts")
+USER = "~/.ssh/known_hosts"
+SYSTEM = ("/etc/ssh/ssh_known_hosts", USER)
+MARKERS = {b"", b"@revoked", b"@cert-authority"}
+SSH_PORT = 22
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a file: the hosts that it is of, as patterns, and their key."""
+
+    file: Path
+    hosts: tuple[str, ...]
+    key: paramiko.PKey
+    revoked: bool = False
+
+    def of(self, name: str) -> bool:
+        """Whether the host of that name is meant."""
+        meant = [pattern for pattern in self.hosts if _matches(pattern.removeprefix("!"), name)]
+        return bool(meant) and not any(pattern.startswith("!") for pattern in meant)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    import paramiko
+
+    if pattern.startswith("|"):
+        return bool(paramiko.HostKeys.hash_host(name, pattern) == pattern)
+    if not set(pattern) & set("*?"):
+        return pattern.lower() == name.lower()
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), name, re.IGNORECASE))
 
 
 @dataclass(frozen=True)
 class KnownHosts:
-    """The keys of a file, those that are revoked, and whether it trusts certificates, which are not understood."""
+    """What the files say, and whether they trust certificates, which are not understood; ``add`` takes new keys."""
 
-    keys: paramiko.HostKeys
-    revoked: set[bytes] = field(default_factory=set)
-    authorities: bool = False
+    entries: Sequence[Entry]
+    authorities: bool
+    add: str
+
+    def of(self, name: str) -> list[Entry]:
+        """The entries of a host, by its name as the files have it: ``[host]:port`` beside the usual port."""
+        return [entry for entry in self.entries if not entry.revoked and entry.of(name)]
+
+    def judge(self, name: str, key: paramiko.PKey) -> None:
+        """Raise Distrusted for a key of a host that is not known, not the known one, or revoked."""
+        shown = f"{key.get_name()} {key.fingerprint}"
+        if any(entry.revoked and entry.key == key for entry in self.entries):
+            raise Distrusted(
+                f"{name}: its host key is revoked: {shown}",
+                next_step="give the host a new key; whoever has this one can pretend to be it",
+            )
+        known = self.of(name)
+        if any(entry.key == key for entry in known):
+            return
+        address, _, port = name.removeprefix("[").partition("]:")
+        scan = f"ssh-keyscan {f'-p {port} ' * bool(port)}{address}"
+        if known:
+            files = list(dict.fromkeys(shlex.quote(str(entry.file)) for entry in known))
+            forget = " && ".join(f"ssh-keygen -R '{name}' -f {file}" for file in files)
+            raise Distrusted(
+                f"{name}: its host key has changed",
+                cause="\n".join(
+                    [*(f"expected {e.key.get_name()} {e.key.fingerprint}" for e in known), f"got      {shown}"]
+                ),
+                next_step=f"if the host was made anew: {forget} && {scan} >> {files[0]}, and compare the fingerprint",
+            )
+        raise Distrusted(
+            f"{name}: its host key is not known here: {shown}",
+            cause="known_hosts trusts a @cert-authority, which is not understood here" if self.authorities else "",
+            next_step="compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), "
+            f"then add it to known_hosts: {scan} >> {self.add}",
+        )
 
 
-def known(more: str = "") -> list[KnownHosts]:
+def known(more: str = "") -> KnownHosts:
     """What the system's files, the user's and one more say. Raises ConfigError for a line that makes no sense."""
-    files = [Path(name).expanduser() for name in (*SYSTEM, more) if name]
-    return [_read(file, file.stat().st_mtime_ns) for file in files if file.exists()]
+    read = []
+    for file in (Path(name).expanduser() for name in (*SYSTEM, more) if name):
+        try:
+            read.append(_read(file, file.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}", next_step=f"ls -ld {file}") from None
+    return KnownHosts(
+        [entry for entries, _ in read for entry in entries],
+        any(trusts for _, trusts in read),
+        shlex.quote(more) if more else USER,
+    )
+
+
+def require(client: paramiko.SSHClient, options: dict[str, Any], host: str, port: int, hosts: KnownHosts) -> None:
+    """Let a client take no key of a host but a known one, and ask for those kinds first, as OpenSSH does.
+
+    ``options`` are those of its connect.
+    """
+    import paramiko
+
+    name = host if port == SSH_PORT else f"[{host}]:{port}"  # as OpenSSH writes it
+    kinds = [entry.key.get_name() for entry in hosts.of(name)]
+
+    class Judge(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
+        def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
+            del client, hostname
+            hosts.judge(name, key)
+
+    def transport(*args: Any, **more: Any) -> paramiko.Transport:
+        made = paramiko.Transport(*args, **more)
+        security = made.get_security_options()
+        security.key_types = sorted(security.key_types, key=lambda kind: not _signed_by(kind, kinds))
+        return made
+
+    client.set_missing_host_key_policy(Judge())
+    options["transport_factory"] = transport
+
+
+def _signed_by(algorithm: str, kinds: Sequence[str]) -> bool:
+    """Whether a key of these kinds makes such signatures; those of RSA have names of their own (RFC 8332)."""
+    return ("ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm) in kinds
 
 
 @functools.cache
-def _read(file: Path, changed: int) -> KnownHosts:
+def _read(file: Path, changed: int) -> tuple[list[Entry], bool]:
+    """The entries of a file, and whether it trusts certificates."""
     import paramiko
 
     del changed  # a file that has changed is read again
-    keys, revoked, authorities = paramiko.HostKeys(), set(), False
+    entries, authorities = [], False
     for number, raw in enumerate(file.read_bytes().splitlines(), 1):
-        marker, _, rest = raw.strip().partition(b" ") if raw.startswith(b"@") else (b"", b"", raw.strip())
-        if not rest or rest.startswith(b"#"):
-            continue
-        if marker == b"@cert-authority":
-            authorities = True
+        marker, *words = raw.split() if raw.lstrip().startswith(b"@") else (b"", *raw.split())
+        if not marker and (not words or words[0].startswith(b"#")):
             continue
         try:
-            entry = _entry(rest.decode())
-        except (ValueError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
+            if marker not in MARKERS or len(words) < 3:
+                raise ValueError(raw)
+            found = paramiko.hostkeys.HostKeyEntry.from_line(b" ".join(words[:3]).decode())
+            entry = Entry(file, tuple(found.hostnames), found.key, marker == b"@revoked") if found else None
+            if entry:
+                entry.of("")  # a hash that is none is told now
+        except (ValueError, LookupError, AssertionError, paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):
             raise ConfigError(
                 f"{file}, line {number}, is no host key: {raw[:60].decode('utf-8', 'replace')}",
-                next_step=f"correct that line, or remove it: sed -i {number}d {file}",
+                next_step=f"correct that line, or remove it: sed -i {number}d {shlex.quote(str(file))}",
             ) from None
-        if entry and marker == b"@revoked":
-            revoked.add(entry.key.asbytes())
-        elif entry:
-            keys._entries.append(entry)  # as HostKeys.load does; its add() keeps one key of a kind for a host
-    return KnownHosts(keys, revoked, authorities)
-
-
-def _entry(line: str) -> paramiko.hostkeys.HostKeyEntry | None:
-    """One line; None for a kind of key that paramiko does not know. Raises ValueError for too few words."""
-    import paramiko
-
-    words = line.split()
-    if len(words) < 3:
-        raise ValueError(line)
-    return paramiko.hostkeys.HostKeyEntry.from_line(" ".join(words))
+        if marker == b"@cert-authority":
+            authorities = True
+        elif entry:  # else a kind of key that paramiko does not know
+            entries.append(entry)
+    return entries, authorities

@@ -17,21 +17,23 @@ from typing import TYPE_CHECKING, Any
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.hosts import known_hosts
-from releaselib.hosts.connection import TIMED_OUT, Distrusted, Unreachable
+from releaselib.hosts.connection import TIMED_OUT, Kept, Unreachable
 from releaselib.process import Output, quoted
 
 if TYPE_CHECKING:
     import fabric
     import paramiko
 
-SSH_PORT = 22
 CONNECT_TRIES = 3
 KEEPALIVE = 15
 """Seconds after which a connection on which nothing happens is tried."""
+IDLE = 5
+"""Seconds for which the thread of a connection sleeps while nothing comes; Paramiko's own are 0.1."""
 SILENCE = 30
 """Seconds after which a host that acknowledges nothing is lost (tcp(7), TCP_USER_TIMEOUT)."""
-KEPT = 4_000_000
-"""Bytes of each stream of a command that are kept; of more the beginning is dropped."""
+
+DRAINED = ("sh", "-c", '"$@"; code=$?; cat >/dev/null; exit "$code"', "sh")
+"""In front of a command: has all of its input read. What comes for one that has ended ends the whole connection."""
 
 
 class Ssh:
@@ -39,19 +41,18 @@ class Ssh:
 
     def __init__(self, host: Host, stage: Stage) -> None:
         self.host, self.stage, self.fence = host, stage, 0
-        self.connection = _connect(host, stage)
+        self.hops = _connect(host, stage)
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end; a lost connection raises Unreachable."""
-        running = self.start(argv)
+        running = self.start((*DRAINED, *argv))
         limit = self.stage.command_timeout + seconds
         alarm = threading.Timer(limit, running.give_up)
         alarm.daemon = True
         alarm.start()
         try:
             running.channel.settimeout(None)
-            running.write(text)
-            return running.finish()
+            return running.finish(text)
         except Unreachable:
             if running.given_up:
                 return Output(TIMED_OUT, "", f"no end after {limit:g} s")
@@ -62,15 +63,14 @@ class Ssh:
     def start(self, argv: Sequence[str]) -> _Channel:
         """Start a command and go on; a lost connection raises Unreachable, here and later."""
         with _connected(self.host):
-            channel = self.connection.transport.open_session(timeout=self.stage.connect_timeout)
+            channel = self.hops[0].transport.open_session(timeout=self.stage.connect_timeout)
             channel.settimeout(self.stage.command_timeout)
             channel.exec_command(quoted(argv))
             return _Channel(self.host, channel)
 
     def close(self) -> None:
         """Close the connection."""
-        with suppress(Exception):
-            self.connection.close()
+        _close(self.hops)
 
 
 class _Channel:
@@ -79,24 +79,20 @@ class _Channel:
     def __init__(self, host: Host, channel: Any) -> None:
         self.host, self.channel = host, channel
         self.given_up = False
-        self._out, self._err = bytearray(), bytearray()
+        self._out, self._err = bytearray(), Kept()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def _listen(self) -> None:
         with suppress(OSError, EOFError):
             while data := self.channel.recv_stderr(65536):
-                self._err = (self._err + data)[-KEPT:]
+                self._err.add(data)
 
     def give_up(self) -> None:
         """End the waiting; the command itself may go on until its own end."""
         self.given_up = True
-        self.channel.close()
-
-    def write(self, text: str) -> None:
-        """Write to its standard input; a command that does not want it all is told by its own end."""
-        with suppress(OSError):
-            self.channel.sendall(text.encode())
+        with suppress(OSError, EOFError):
+            self.channel.close()
 
     def send(self, line: str) -> None:
         with _connected(self.host):
@@ -109,16 +105,23 @@ class _Channel:
         line, _, self._out = self._out.partition(b"\n")
         return line.decode("utf-8", "replace")
 
-    def finish(self) -> Output:
+    def finish(self, text: str = "") -> Output:
         with _connected(self.host):
-            self.channel.shutdown_write()
+            threading.Thread(target=self._write, args=[text], daemon=True).start()
+            out = Kept(self._out)
             while data := self.channel.recv(65536):
-                self._out = (self._out + data)[-KEPT:]
+                out.add(data)
             self._listener.join()
             code = self.channel.recv_exit_status()
             if code < 0:
                 raise EOFError("the command's end was not heard")
-        return Output(code, self._out.decode("utf-8", "replace"), self._err.decode("utf-8", "replace"))
+        return Output(code, str(out), str(self._err))
+
+    def _write(self, text: str) -> None:
+        """Write the rest of its input, beside the reading; a command that does not want it is told by its own end."""
+        with suppress(OSError, EOFError):
+            self.channel.sendall(text.encode())
+            self.channel.shutdown_write()
 
 
 @contextmanager
@@ -129,102 +132,91 @@ def _connected(host: Host) -> Iterator[None]:
         yield
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unreachable(
-            f"{host.name}: the connection was lost: {error or type(error).__name__}",
-            next_step="fab status, then run the command again",
+            f"{host.name}: the connection was lost: {_words(error)}", next_step="fab status, then run the command again"
         ) from None
 
 
-def _connect(host: Host, stage: Stage) -> fabric.Connection:
-    """Connect with host keys checked; only the connect itself is tried again (sshd MaxStartups)."""
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _connect(host: Host, stage: Stage) -> list[fabric.Connection]:
+    """Connect with host keys checked, hop by hop; only the connect itself is tried again (sshd MaxStartups)."""
     import paramiko
 
-    user = host.user or stage.user
     for left in reversed(range(CONNECT_TRIES)):
-        connection = _prepared(host, user, stage)
+        hops: list[fabric.Connection] = []
+        at = host.name
         try:
-            connection.open()
-            _notice_silence(connection.transport)
-            return connection
-        except Unreachable:
-            raise
-        except paramiko.BadHostKeyException as error:
-            raise _changed_key(error) from None
-        except paramiko.AuthenticationException as error:
-            user = connection.user or getpass.getuser()
-            raise Unreachable(
-                f"{host.name}: login as {user} was refused: {error}",
-                next_step=f"ssh -p {host.port} {user}@{host.address}",
-            ) from None
-        except (OSError, EOFError, paramiko.SSHException) as error:
+            hops = _hops(host, stage)
+            for hop in reversed(hops):
+                at = host.name if hop is hops[0] else f"{host.name}: {hop.host}, which it is behind"
+                hop.open()
+                _make_cheap(hop.transport)
+            return hops
+        except Exception as error:
+            _close(hops)
+            if isinstance(error, paramiko.AuthenticationException):
+                user = hop.user or getpass.getuser()
+                raise Unreachable(
+                    f"{at}: login as {user} was refused: {_words(error)}",
+                    next_step=f"ssh -p {hop.port} {user}@{hop.host}",
+                ) from None
+            if not isinstance(error, (OSError, EOFError, paramiko.SSHException)):
+                raise
             if not left or isinstance(error, TimeoutError):  # one that says nothing is not asked again
                 raise Unreachable(
-                    f"{host.name}: cannot be reached: {error or type(error).__name__}",
-                    next_step=f"ssh -p {host.port} {host.address}",
+                    f"{at}: cannot be reached: {_words(error)}", next_step=f"ssh -p {host.port} {host.address}"
                 ) from None
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  spreads out the next try
     raise AssertionError("the last try returns or raises")
 
 
-def _prepared(host: Host, user: str, stage: Stage) -> fabric.Connection:
-    """A connection that is not open yet, and will take no key but a known one."""
+def _hops(host: Host, stage: Stage) -> list[fabric.Connection]:
+    """The host, and behind it each that ~/.ssh/config has to jump over (ProxyJump), not open yet.
+
+    Raises Unreachable for what Fabric does not jump over as OpenSSH does.
+    """
     import fabric
 
-    connection = fabric.Connection(
-        host.address, user=user or None, port=host.port, connect_timeout=stage.connect_timeout, connect_kwargs={}
-    )
-    hop: fabric.Connection | None = connection
-    while isinstance(hop, fabric.Connection):  # the host, and each that ~/.ssh/config has to jump over (ProxyJump)
-        _check_keys(hop.client, hop.host, hop.port, stage)
+    known = known_hosts.known(stage.known_hosts)
+    user = host.user or stage.user or None
+    try:
+        hop = fabric.Connection(host.address, user=user, port=host.port)
+    except RecursionError:
+        raise _cannot_jump(host, "leads in a circle") from None
+    hops = []
+    while isinstance(hop, fabric.Connection):
+        jumps = hop.ssh_config.get("proxyjump", "")
+        if "," in jumps:
+            raise _cannot_jump(host, f"{jumps}: Fabric takes more than one host in another order")
+        if jumps == "none":
+            hop.gateway = None
+        hop.connect_timeout = stage.connect_timeout
+        known_hosts.require(hop.client, hop.connect_kwargs, hop.host, hop.port, known)
+        hops.append(hop)
         hop = hop.gateway
-    return connection
+    return hops
 
 
-def _check_keys(client: paramiko.SSHClient, host: str, port: int, stage: Stage) -> None:
-    """Let it take no host key but a known one. Raises ConfigError for files that cannot be understood."""
-    files = known_hosts.known(stage.known_hosts)
-    name = host if port == SSH_PORT else f"[{host}]:{port}"  # as OpenSSH writes it
-    revoked = set().union(*(file.revoked for file in files))
-    for file in files:
-        for kind, key in (file.keys.lookup(name) or {}).items():
-            if key.asbytes() not in revoked:
-                client.get_host_keys().add(name, kind, key)
-    client.set_missing_host_key_policy(_refuse_unknown(host, port, revoked, any(file.authorities for file in files)))
+def _cannot_jump(host: Host, why: str) -> Unreachable:
+    return Unreachable(
+        f"{host.name}: ProxyJump of ~/.ssh/config {why}",
+        next_step="name one host in each ProxyJump, and give that host a ProxyJump of its own",
+    )
 
 
-def _notice_silence(transport: paramiko.Transport) -> None:
+def _close(hops: Sequence[fabric.Connection]) -> None:
+    for hop in hops:
+        with suppress(Exception):  # of one that was never open
+            hop.client.get_transport().sock.shutdown(socket.SHUT_RDWR)  # which wakes its thread
+        hop.client.close()
+
+
+def _make_cheap(transport: paramiko.Transport) -> None:
+    """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more."""
     transport.set_keepalive(KEEPALIVE)
+    transport.sock.settimeout(IDLE)
     # Of a host behind another one the socket is a channel of that one's connection.
     if hasattr(socket, "TCP_USER_TIMEOUT") and isinstance(transport.sock, socket.socket):  # Linux
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
-
-
-def _refuse_unknown(host: str, port: int, revoked: set[bytes], authorities: bool) -> paramiko.MissingHostKeyPolicy:
-    import paramiko
-
-    asked = f"-p {port} {host}" if port != SSH_PORT else host
-
-    class Refuse(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
-        def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
-            if key.asbytes() in revoked:
-                raise Distrusted(
-                    f"{hostname}: its host key is revoked: {key.get_name()} {key.fingerprint}",
-                    next_step="give the host a new key; whoever has this one can pretend to be it",
-                )
-            raise Distrusted(
-                f"{hostname}: its host key is not known here: {key.get_name()} {key.fingerprint}",
-                cause="known_hosts trusts a @cert-authority, which is not understood here" if authorities else "",
-                next_step="compare the fingerprint with the host's own (ssh-keygen -lf "
-                "/etc/ssh/ssh_host_*_key.pub there), then add it to known_hosts: "
-                f"ssh-keyscan {asked} >> ~/.ssh/known_hosts",
-            )
-
-    return Refuse()
-
-
-def _changed_key(error: Any) -> Distrusted:
-    return Distrusted(
-        f"{error.hostname}: its host key has changed",
-        cause=f"expected {error.expected_key.get_name()} {error.expected_key.fingerprint}\n"
-        f"got      {error.key.get_name()} {error.key.fingerprint}",
-        next_step=f"if the host was made anew: ssh-keygen -R '{error.hostname}', then add the new key",
-    )

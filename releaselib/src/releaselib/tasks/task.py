@@ -41,7 +41,7 @@ def task(group: str = "", name: str = "", **help_: str) -> Callable[[Function], 
         @functools.wraps(function)
         def body(_: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
             progress.set_quiet(quiet)
-            with_errors(lambda: _print(function(*args, **options), json))
+            with_errors(lambda: _show(lambda: function(*args, **options), json))
 
         signature = inspect.signature(function)
         both = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -77,6 +77,16 @@ def with_errors(act: Callable[[], None]) -> None:
         with suppress(OSError):  # the terminal may be gone
             print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
         sys.exit(128 + getattr(error, "number", 2))
+
+
+def _show(act: Callable[[], Any], as_json: bool) -> None:
+    """Print what it returns; of some hosts that failed the answers of the others, before that is told."""
+    try:
+        value = act()
+    except errors.HostsFailed as error:
+        _print(error.answers or None, as_json)
+        raise
+    _print(value, as_json)
 
 
 def _print(value: Any, as_json: bool) -> None:

@@ -101,10 +101,10 @@ link() { # link TARGET LINK
     mv -fT "$2.new" "$2"
 }
 
-# nginx as the stage wants it: its own master below prefix, or the one of the system.
+# nginx as the stage wants it: its own master below prefix, whose logs are its owner's, or the one of the system.
 nginx_() { # nginx_ ARGUMENTS...
     if [ "$nginx_of" = own ]; then
-        nginx -p "$nginx/" -c "$nginx/nginx.conf" -e "$nginx/error.log" "$@"
+        (umask 077 && exec nginx -p "$nginx/" -c "$nginx/nginx.conf" -e "$nginx/error.log" "$@")
     else
         as_root nginx "$@"
     fi

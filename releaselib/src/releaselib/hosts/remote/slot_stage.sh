@@ -34,6 +34,15 @@ host_of() { # host_of URL
     printf '%s\n' "${rest%%:*}"
 }
 
+says_version() { # says_version PROGRAM: whether it runs; an empty file does, and says nothing
+    "$1" --version 2>/dev/null | grep -q '[0-9]'
+}
+
+supervises() { # supervises BIN: whether supervisor runs out of that folder, with what it loads by name
+    says_version "$1/supervisord" && "$1/supervisorctl" --help 2>/dev/null | grep -q . &&
+        "$1/python" -c 'from supervisor.rpcinterface import make_main_rpcinterface' 2>/dev/null
+}
+
 healthy_already() {
     alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" &&
         run_python "$health_py" 0 <"$folder/health.json" >/dev/null
@@ -60,12 +69,13 @@ mv -T "$folder.new" "$folder"
 uv=
 if [ -n "$uv_url" ]; then
     uv=$tools/uv-$uv_sha256
-    "$uv" --version >/dev/null 2>&1 || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
+    says_version "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
         fail 71 "cannot fetch uv from the index"
 fi
 kind=$(run_python 'import sys; print(sys.version, sys.base_prefix)')
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
-if [ ! -e "$own_tools/ready" ] || ! "$own_tools/bin/python" -c 'import supervisor' 2>/dev/null; then
+if [ ! -e "$own_tools/ready" ] || ! supervises "$own_tools/bin"; then
+    [ ! -e "$own_tools" ] || rm -rf "$cache" # uv links the same files into each virtualenv: they are broken there, too
     rm -rf "$own_tools"
     make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
     install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
