@@ -54,6 +54,8 @@ async def serve(bind: str, port: int) -> None:
         raise RuntimeError("closed for today")
     if wrong("is late"):
         time.sleep(3)
+    while wrong("waits"):
+        time.sleep(0.05)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if wrong("dies later"):

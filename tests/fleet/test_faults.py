@@ -518,7 +518,7 @@ def test_a_host_that_loses_its_power_at_work_is_named_and_staged_by_the_next_rel
     lost = shop.app[1]
     shop.empty(*shop.app)
     wanted = Wanted(version=shop.other, ref=shop.other)
-    with shop.mortal(lost), shop.wrong("is late", lost), when(at_work(shop, lost), lost.power_off, "it to be at work"):
+    with shop.mortal(lost), shop.wrong("waits", lost), when(at_work(shop, lost), lost.power_off, "it to be at work"):
         text = shop.refused(6, release.release, wanted)
     assert "stage: 1 of 5 hosts failed (max_failures = 0); nothing was switched" in text
     assert f"{lost.address}: the connection was lost" in text
@@ -537,7 +537,7 @@ def test_a_host_that_is_cut_off_at_work_is_given_up_and_the_next_release_goes_on
     shop.empty(*shop.app)
     wanted = Wanted(version=shop.other, ref=shop.other)
     try:
-        with shop.losing(), shop.wrong("is late", lost):
+        with shop.losing(), shop.wrong("waits", lost):
             with when(at_work(shop, lost), lost.cut, "it to be at work"):
                 text = shop.failed(6, release.release, wanted)
             lost.heal()

@@ -63,7 +63,7 @@ def test_hosts_that_restart_during_a_release_come_back_with_what_was_live(shop: 
         proxy.power_off()
 
     folder = app.root / FOLDER / "slots" / idle
-    with shop.mortal(app), shop.mortal(proxy), shop.wrong("is late", *shop.app):
+    with shop.mortal(app), shop.mortal(proxy), shop.wrong("waits", *shop.app):
         at_work = shop.counted()
         with when(lambda: app.address in at_work() and folder.joinpath("venv").exists(), restart, "it to be at work"):
             text = shop.failed(6, release.release, Wanted(version=shop.other, ref=shop.other))

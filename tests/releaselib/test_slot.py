@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import shutil
 import subprocess
 import sys
 import time
@@ -419,12 +420,13 @@ def test_a_tool_that_does_not_run_is_made_again(
     where: Stage, remote: Remote, pattern: str, harm: Callable[[Path], object]
 ) -> None:
     """As a power cut or an upgrade of the system's Python leaves it."""
-    content = Shop(where, "1.0").content("b")
+    content, tools = Shop(where, "1.0").content("b"), Path(where.prefix) / "tools"
+    shutil.rmtree(tools)  # those of other tests, too
     slot.stage_release(remote, "b", content, uv(where.index))
     real.end_slots(where, "b")
-    for file in (Path(where.prefix) / "tools").glob(pattern):
-        before = file.read_bytes()
-        harm(file)
+    (file,) = tools.glob(pattern)
+    before = file.read_bytes()
+    harm(file)
     (folder(where, "b") / "healthy").unlink()
     assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
     assert file.read_bytes() == before

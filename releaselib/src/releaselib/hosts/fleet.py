@@ -108,7 +108,9 @@ class Fleet:
                 outcomes = dict(zip(hosts, pool.map(one, hosts), strict=True))
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self.close()  # which ends the waiting of those at work
+                for host in at_work:  # the others may hold the lock, and be told how it ended
+                    if host in self._remotes:
+                        self._remotes[host].close()
                 raise
         return Results(
             {host: value for host, value in outcomes.items() if not isinstance(value, ReleaseError)},

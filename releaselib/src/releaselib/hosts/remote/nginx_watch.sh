@@ -4,9 +4,10 @@ need_python
 lock_host
 case $action in
     start)
-        [ ! -e "$watch_log" ] || : >"$watch_log"
-        : >"$watching"
+        # An nginx that is root's has made the log, or logrotate has: what is in it already is passed over.
+        if [ -w "$watch_log" ]; then : >"$watch_log"; fi
+        stat -c %s "$watch_log" 2>/dev/null >"$watching" || true
         ;;
-    read) run_python "$nginx_watch_py" "$watch_log" ;;
+    read) run_python "$nginx_watch_py" "$watch_log" "$watching" ;;
     stop) rm -f "$watching" ;;
 esac
