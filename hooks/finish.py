@@ -36,6 +36,8 @@ def finish(answers: Answers, template: Path, *, asks: bool) -> None:
     if "_commit" in answers:  # cruft makes the project: it keeps its own state, git is the user's
         return
     is_init = answers["flavour"] == "init"
+    if is_init:
+        say_what_a_release_needs()
     if Path(".git").exists() or (is_init and git("rev-parse", "--git-dir")):
         keep_origin(answers, template)
         say_what_to_commit()
@@ -165,6 +167,17 @@ def say_what_to_commit() -> None:
         print("fabfile.py was here before. Please add to it: from releaselib.tasks import namespace")
     if new:
         print(f"Added and not committed. Look at them, then: git add {' '.join(new)} && git commit")
+
+
+def say_what_a_release_needs() -> None:
+    """A project that came without [project] in pyproject.toml cannot be released as it is."""
+    file = Path("pyproject.toml")
+    table = re.search(r"(?ms)^\[project\]\s*$(.*?)(?=^\[|\Z)", file.read_text("utf-8") if file.exists() else "")
+    if not (table and re.search(r"(?m)^name\s*=", table[1])):
+        print(
+            "A release needs pyproject.toml with [project]: its name, and its version or dynamic = "
+            '["version"] with setuptools-scm (PEP 621). Move them there from setup.py or setup.cfg.'
+        )
 
 
 def say_what_is_next(answers: Answers) -> None:

@@ -44,7 +44,7 @@ def stage(**keys: Any) -> Stage:
     return parse({"stages": {"live": STAGE | keys}}).stage("live")
 
 
-def write(folder: Path, release: str, pyproject: str = '[project]\nname = "my-shop"\n') -> Path:
+def write(folder: Path, release: str, pyproject: str = '[project]\nname = "my-shop"\nversion = "1"\n') -> Path:
     (folder / "release.toml").write_text(release, "utf-8")
     (folder / "pyproject.toml").write_text(pyproject, "utf-8")
     return folder
@@ -366,7 +366,7 @@ def test_both_files_are_read_from_the_folder(tmp_path: Path) -> None:
 
 def test_a_project_can_be_in_a_folder_of_its_repository(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
-    (tmp_path / "library/pyproject.toml").write_text('[project]\nname = "my-library"\n')
+    (tmp_path / "library/pyproject.toml").write_text('[project]\nname = "my-library"\nversion = "1"\n')
     (tmp_path / "release.toml").write_text('[project]\ndirectory = "library"\n')
     assert config.load(tmp_path).name == "my-library"
 
@@ -380,7 +380,18 @@ FILES = {
         "./pyproject.toml has no [project] name (PEP 621)",
         "add it; the wheel and the slot are named after it",
     ),
-    "[project] that is no table": ("project = 1\n", '[project]\nname = "x"\n', "release.toml: 1 to mend", "corr"),
+    "[project] that is no table": (
+        "project = 1\n",
+        '[project]\nname = "x"\nversion = "1"\n',
+        "release.toml: 1 to mend",
+        "corr",
+    ),
+    "a version of setup.py's": (
+        "",
+        '[project]\nname = "x"\ndynamic = ["version"]\n[build-system]\nrequires = ["setuptools"]\n',
+        "./pyproject.toml: nothing there gives a wheel the version of its release",
+        "a static version in [project]; or dynamic",
+    ),
 }
 
 

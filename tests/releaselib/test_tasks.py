@@ -149,7 +149,8 @@ def project(repository: real.Repository) -> Path:
     repository.commit(
         {
             "fabfile.py": "from releaselib.tasks import namespace\n",
-            "pyproject.toml": '[project]\nname = "my-shop"\ndynamic = ["version"]\n',
+            "pyproject.toml": '[project]\nname = "my-shop"\ndynamic = ["version"]\n'
+            '[build-system]\nrequires = ["setuptools", "setuptools-scm"]\n',
             "release.toml": '[stages.production]\napp = ["h1"]\nproxy = ["p1"]\n',
             ".gitignore": "__pycache__\n",
         }

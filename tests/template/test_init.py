@@ -62,6 +62,16 @@ def test_nothing_is_committed_and_the_command_for_it_is_said(quick: Oven, old: P
     assert all(name in line for name in ("fabfile.py", "release.toml", "release.d/supervisord.conf.j2"))
 
 
+LACKS = "A release needs pyproject.toml with [project]"
+
+
+def test_what_a_release_will_need_besides_is_said(quick: Oven, old: Path) -> None:
+    assert LACKS in add_release_files(quick, old).output
+    (old / "pyproject.toml").write_text('[build-system]\nrequires = []\n\n[project]\nname = "old"\nversion = "1"\n')
+    commit_all(old, "All of it")
+    assert LACKS not in add_release_files(quick, old).output
+
+
 def test_no_empty_folder_is_left(quick: Oven, old: Path) -> None:
     before = {path for path in old.rglob("*") if path.is_dir() and ".git" not in path.parts}
     add_release_files(quick, old)

@@ -140,6 +140,8 @@ class GitHub(StandIn):
                         "errors": [{"resource": "Release", "code": "already_exists", "field": "tag_name"}],
                     },
                 )
+            if not self.head(project.path, f"refs/tags/{tag}"):
+                return self._invalid("tag_name")  # GitHub itself would make the tag, on another commit
             project.releases[tag] = body
         if tag not in project.releases:
             return self.refuse(404)

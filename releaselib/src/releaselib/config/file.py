@@ -4,6 +4,7 @@
 them at once, each with the path of its key. Nothing else in the library reads the file.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+STAMPERS = re.compile(r"setuptools[-_.]scm|hatch[-_.]vcs|vcs[-_.]versioning", re.I)
+"""What takes the version of a wheel from the environment, as its release has it."""
 
 
 class Project(Table):
@@ -54,20 +58,29 @@ class Project(Table):
 def load(root: Path | str = ".") -> Project:
     """Read release.toml and pyproject.toml of the project in ``root``.
 
-    Raises ConfigError that lists every problem of both files with the path of its key.
+    Raises ConfigError that lists every problem of both files with the path of its key, and for a version that
+    nobody could stamp.
     """
     folder = Path(root).resolve()
     text = _toml(folder / "release.toml")
     layout = text.get("project", {})
     directory = layout.get("directory", "") if isinstance(layout, dict) else ""
     directory = directory if isinstance(directory, str) else ""  # parse tells what is wrong with it
-    meta = _toml(folder / directory / "pyproject.toml").get("project", {})
+    pyproject = _toml(folder / directory / "pyproject.toml")
+    meta = pyproject.get("project", {})
     if "name" not in meta:
         raise ConfigError(
             f"{directory or '.'}/pyproject.toml has no [project] name (PEP 621)",
             next_step="add it; the wheel and the slot are named after it",
         )
     version, description = meta.get("version", ""), meta.get("description", "")
+    requires = " ".join(map(str, pyproject.get("build-system", {}).get("requires", [])))
+    if not version and not STAMPERS.search(requires):
+        raise ConfigError(
+            f"{directory or '.'}/pyproject.toml: nothing there gives a wheel the version of its release",
+            next_step='a static version in [project]; or dynamic = ["version"] there, setuptools-scm in '
+            "[build-system] requires, [tool.setuptools_scm], and no version in setup.py or setup.cfg",
+        )
     return parse(text, root=folder, name=meta["name"], static_version=version, description=description)
 
 

@@ -115,8 +115,8 @@ def check(made: Sequence[str], name: str, version: str) -> None:
     if wrong:
         raise Refused(
             f"build: asked for version {version}, but got {', '.join(wrong)}",
-            next_step='let setuptools-scm stamp it: dynamic = ["version"] and [tool.setuptools_scm] in pyproject.toml, '
-            "and no version in setup.py or setup.cfg",
+            next_step="take the version out of setup.py and setup.cfg, so that setuptools-scm alone gives it "
+            '([project] dynamic = ["version"], [tool.setuptools_scm])',
         )
     if not any(file.endswith(".whl") for file in made):
         raise CommandFailed(f"build: {name} {version} gave no wheel", next_step="python -m build")
