@@ -35,9 +35,14 @@ def writes(self: Lock, event: Event) -> None:
     now(f"after {event.event}")
 
 
+def script(argv: Sequence[str]) -> str:
+    """The name of the script that a command runs."""
+    return next((word for word in argv if word.endswith(".sh")), "")
+
+
 def starts(self: Ssh, argv: Sequence[str]) -> Running:
     """As Ssh.start."""
-    now(f"{argv[3]} on {self.host.address}")
+    now(f"{script(argv)} on {self.host.address}")
     return start(self, argv)
 
 

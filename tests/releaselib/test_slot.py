@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import shutil
+import stat
 import subprocess
 import sys
 import time
