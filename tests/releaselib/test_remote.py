@@ -358,6 +358,28 @@ def test_a_process_is_healthy_when_it_answers_the_version(page: tuple[int, str],
         assert health([web.address]) == ({web.address: words} if words else {})
 
 
+ASKED: dict[str, tuple[dict[str, Any], tuple[int, str], str]] = {
+    "another status": ({"status": 204}, (204, ""), ""),
+    "not that status": ({"status": 204}, (200, "up"), "answered 200 up"),
+    "what it must hold": ({"body": "all well"}, (200, "is all well?"), ""),
+    "without it": ({"body": "all well"}, (200, "bad"), "answered without 'all well': bad"),
+    "a redirect": ({}, (302, "away"), "answered 302 away"),
+    "a redirect that is wanted": ({"status": 302}, (302, "away"), ""),
+}
+
+
+@pytest.mark.parametrize(("asked", "page", "words"), ASKED.values(), ids=ASKED)
+def test_a_project_says_what_a_healthy_answer_is(asked: dict[str, Any], page: tuple[int, str], words: str) -> None:
+    with real.Web({"/healthz": page}) as web:
+        assert health([web.address], version="", **asked) == ({web.address: words} if words else {})
+
+
+def test_a_process_is_asked_for_the_site_that_it_is() -> None:
+    with real.Web({"/healthz": (200, "")}) as web:
+        assert health([web.address], version="", headers={"Host": "shop.example"}) == {}
+    assert [host for _, host in web.seen] == ["shop.example"]
+
+
 def test_an_app_that_tells_no_version_is_healthy_when_it_answers() -> None:
     with real.Web({"/healthz": (200, "up")}) as web:
         assert health([web.address], version="") == {}

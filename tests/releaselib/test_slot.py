@@ -92,6 +92,21 @@ def test_a_proxy_asks_the_processes_that_it_is_to_serve_from_once() -> None:
     assert (found["timeout"], found["allowed"], found["dead"], found["wake"]) == (0, 0, [], "")
 
 
+SITES = {
+    "_": {},
+    "~^shop[0-9]": {},
+    "shop.example www.shop.example": {"Host": "shop.example"},
+    "~^shop *.shop.example": {"Host": "www.shop.example"},
+    ".shop.example": {"Host": "shop.example"},
+}
+
+
+@pytest.mark.parametrize(("names", "headers"), SITES.items(), ids=SITES)
+def test_a_process_is_asked_by_a_name_that_visitors_use(names: str, headers: dict[str, str]) -> None:
+    keys = {"server_name": names, "health_headers": {"X-Forwarded-Proto": "https"}}
+    assert question(real.stage(Path("/shop"), **keys), [], "")["headers"] == {"X-Forwarded-Proto": "https", **headers}
+
+
 DIFFERENT = {
     "another wheel": ("requirements.txt", True),
     "another configuration": ("supervisord.conf", True),

@@ -102,5 +102,10 @@ class Stage(StageTable):
     @property
     def host_header(self) -> str:
         """The Host header with which a proxy is asked for this project."""
-        first = self.server_name.split()[0]
-        return "localhost" if first == "_" else first
+        return self.site_name or "localhost"
+
+    @property
+    def site_name(self) -> str:
+        """A name that visitors may use, of ``server_name`` as nginx has it; empty when that tells none."""
+        names = [one.lstrip(".").replace("*", "www") for one in self.server_name.split() if one[0] not in "_~"]
+        return names[0] if names else ""

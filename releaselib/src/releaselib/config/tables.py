@@ -44,6 +44,10 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Header = Annotated[str, must(lambda v: re.fullmatch(r"[A-Za-z0-9-]+", v), "is no name of a header: {}")]
+Line = Annotated[str, must(lambda v: v.isprintable() and v.isascii(), "must be one line of ASCII")]
+
+
 class Layout(Table):
     """Where the project is in its repository."""
 
@@ -106,6 +110,9 @@ class App(Table):
     health: Annotated[
         str, must(lambda v: v.startswith("/"), "must be a path that starts with a slash, like /healthz: {}")
     ] = "/healthz"
+    health_headers: dict[Header, Line] = Field(default_factory=dict)
+    health_status: int = Field(default=200, ge=200, le=599)
+    health_body: str = ""
     health_version: bool = True
     health_timeout: int = Field(default=30, ge=1, le=3600)
     requires: tuple[str, ...] = Field(default=(), strict=False)

@@ -16,6 +16,9 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
     return {
         "targets": list(targets),
         "path": stage.health,
+        "headers": ({"Host": stage.site_name} if stage.site_name else {}) | stage.health_headers,
+        "status": stage.health_status,
+        "body": stage.health_body,
         "version": version if stage.health_version else "",
         "timeout": timeout,
         "allowed": 0,

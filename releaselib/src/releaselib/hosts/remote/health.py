@@ -1,6 +1,7 @@
 """health.py [SECONDS] < JSON: asks every target until each is healthy; exit code 0 when enough are.
 
 JSON: {"targets": ["127.0.0.1:8800", ...], "path": "/healthz", "version": "" or the one to see,
+"headers": {name: value}, "status": the one to see, "body": "" or what the answer must hold,
 "timeout": seconds (unless they are given as a word), "allowed": how many may fail,
 "dead": a command that exits 0 when waiting is in vain, or [], "wake": the socket of the supervisor, or ""}
 Prints what those that are not healthy answered last, as JSON: {target: words}.
@@ -19,20 +20,37 @@ import urllib.request
 
 WANTED = json.load(sys.stdin)
 TIMEOUT = float((*sys.argv[1:], WANTED["timeout"])[0])
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+HEADERS, STATUS, BODY = WANTED.get("headers", {}), WANTED.get("status", 200), WANTED.get("body", "")
+
+
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: what a process answers itself is asked for."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), Unmoved)
 GIVEN_UP = threading.Event()
 
 
 def wrong(target):
     """What is wrong with the answer of a target now; nothing when it is healthy."""
-    url = "http://%s%s" % (target, WANTED["path"])
+    request = urllib.request.Request("http://%s%s" % (target, WANTED["path"]), headers=HEADERS)
     try:
-        with OPENER.open(url, timeout=5) as answer:
-            body = answer.read()
-    except urllib.error.HTTPError as error:
-        return "answered %s %s" % (error.code, error.read(300).decode("utf-8", "replace").strip())
+        try:
+            answer = OPENER.open(request, timeout=5)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            status, to, body = answer.status, answer.headers.get("Location"), answer.read()
     except Exception as error:
         return "no answer: %s" % getattr(error, "reason", error)
+    if status != STATUS:
+        moved = "to %s " % to if to else ""
+        return ("answered %s %s%s" % (status, moved, body[:300].decode("utf-8", "replace"))).strip()
+    if BODY not in body.decode("utf-8", "replace"):
+        return "answered without %r: %s" % (BODY, body[:300].decode("utf-8", "replace"))
     if not WANTED["version"]:
         return ""
     try:
