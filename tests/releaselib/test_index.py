@@ -115,6 +115,18 @@ def test_no_upload_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     Simple(NOBODY).upload([])
 
 
+def test_an_upload_without_an_address_goes_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """twine takes an empty address for pypi.org, and would send wheel and password there."""
+    monkeypatch.setenv(PASSWORD, "the team's")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    team_index = Simple(Index(url="http://index.internal/simple/", username="releaser"))
+    with pytest.raises(Refused, match=r"has no \[index\] upload_url"):
+        team_index.check_password()
+    with pytest.raises(Refused, match=r"has no \[index\] upload_url") as caught:
+        team_index.upload([tmp_path / "shop-1.0-py3-none-any.whl"])
+    assert caught.value.next_step.endswith('upload_url = "http://index.internal/"')
+
+
 def test_an_index_is_asked_for_one_project_alone_to_see_that_it_answers() -> None:
     """The page of all names is 17 MB on a mirror, and missing elsewhere."""
     with real.Web({"/simple/other/": (200, "<html>")}) as web:

@@ -36,6 +36,14 @@ class Simple:
             raise Refused(what, next_step="fab index.serve makes one for the team")
         return self.table.url
 
+    @property
+    def upload_url(self) -> str:
+        """Where it takes uploads. Raises Refused when release.toml names no place: twine would take its own default."""
+        if not self.table.upload_url:
+            what = "release.toml has no [index] upload_url, so nothing can be uploaded"
+            raise Refused(what, next_step=f'add it, of a pypiserver: upload_url = "{self.url.removesuffix("simple/")}"')
+        return self.table.upload_url
+
     def ensure(self) -> bool:
         """Nothing to start: somebody else runs it."""
         return False
@@ -69,18 +77,18 @@ class Simple:
             return
         twine = (sys.executable, "-m", "twine", "--no-color", "upload")
         options = ("--non-interactive", "--disable-progress-bar")
-        where = ("--repository-url", self.table.upload_url, "--username", self.table.username)
+        where = ("--repository-url", self.upload_url, "--username", self.table.username)
         try:
             process.run(
                 (*twine, *options, *where, *names),
                 env={"TWINE_PASSWORD": self.password(), "COLUMNS": "200"},
                 error=IndexFailed,
-                what=f"the index {self.table.upload_url} did not take the upload",
+                what=f"the index {self.upload_url} did not take the upload",
                 next_step="look at the index's log and disk, then run the command again",
             )
         except IndexFailed as error:
             if re.search(r"\b40[13]\b", error.cause):
-                error.what = f"the index {self.table.upload_url} refused the upload"
+                error.what = f"the index {self.upload_url} refused the upload"
                 error.next_step = f"check [index] username ({self.table.username}) and {PASSWORD}, then run it again"
             raise
 
@@ -90,10 +98,10 @@ class Simple:
 
         with self._in_words():
             auth = (self.table.username, self.password())
-            answer = requests.post(self.table.upload_url, data={":action": "check"}, auth=auth, timeout=TIMEOUT)
+            answer = requests.post(self.upload_url, data={":action": "check"}, auth=auth, timeout=TIMEOUT)
         if answer.status_code in (401, 403):
             raise IndexFailed(
-                f"the index {self.table.upload_url} refuses the password of {self.table.username}",
+                f"the index {self.upload_url} refuses the password of {self.table.username}",
                 next_step=f"export {PASSWORD}=..., or correct [index] username in release.toml",
             )
 
@@ -101,7 +109,7 @@ class Simple:
         """The upload password, from the environment. Raises Refused without one."""
         if not os.environ.get(PASSWORD):
             raise Refused(
-                f"no password for {self.table.upload_url}",
+                f"no password for {self.upload_url}",
                 next_step=f"export {PASSWORD}=... (user: {self.table.username or 'none set'})",
             )
         return os.environ[PASSWORD]
