@@ -283,4 +283,6 @@ def template(name: str, flavour: str = "tornado") -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "templates"), keep_trailing_newline=True, autoescape=False
     )
-    return environment.from_string(file.read_text("utf-8")).render(cookiecutter={"flavour": flavour})
+    return environment.from_string(file.read_text("utf-8")).render(
+        cookiecutter={"flavour": flavour, "package_name": "my_shop"}
+    )

@@ -46,6 +46,17 @@ def test_a_folder_with_a_space_is_no_trouble(baked: Baked, tmp_path: Path) -> No
     assert f'"{folder}/venv/bin/python" -m my_shop' in first
 
 
+@pytest.mark.parametrize("flavour", ["flask", "worker"])
+def test_a_package_that_is_not_called_as_the_project_is_the_one_that_runs(
+    oven: Oven, tmp_path: Path, flavour: str
+) -> None:
+    project = oven.bake(tmp_path / "bake", project_slug="my-shop", package_name="counter", flavour=flavour)
+    text = render(project.text(SUPERVISORD), supervisord_values(tmp_path / "slot"))
+    commands = [line for line in text.splitlines() if line.startswith("command=")]
+    assert len(commands) == 2
+    assert all("counter" in line and "my_shop" not in line for line in commands)
+
+
 def test_the_command_of_an_older_project_is_taken_as_it_was_given(oven: Oven, tmp_path: Path) -> None:
     command = "{venv_dir}/bin/gunicorn --bind {bind}:{port} -k gevent --access-logformat %(h)s httpbin:app"
     project = oven.bake(tmp_path / "bake", project_slug="httpbin-0.10", flavour="init", command=command)
