@@ -121,6 +121,11 @@ def switch(run: Run) -> None:
     (switching.switch if run.plan.proxy else workers.hand_over)(run)
 
 
+def join(run: Run) -> None:
+    """Let the release serve visitors, or work alone, also on the hosts on which it was staged now."""
+    (switching.join if run.plan.proxy else workers.join)(run)
+
+
 ACTS: dict[str, Callable[[Run], None]] = {
     "build": build,
     "publish": publish,
@@ -128,7 +133,7 @@ ACTS: dict[str, Callable[[Run], None]] = {
     "health": healthy,
     "switch": switch,
     "prove": switching.prove,
-    "join": switching.join,
+    "join": join,
     "canary": switching.canary,
     "watch": switching.watch,
     "stop": stop,

@@ -81,8 +81,6 @@ def join(run: Run) -> None:
     """Have the proxies send visitors of the live slot to the hosts that were staged now, too."""
     served = run.view.known[run.plan.slot]
     hosts = [host for host in run.at.stage.app if host.name in served.hosts or host in run.hosts]
-    if not run.at.stage.proxy:
-        return
     _configure(run, _of(run, run.plan.slot, served.release, hosts), "visitors are served from the same hosts as before")
     run.hosts = hosts
 

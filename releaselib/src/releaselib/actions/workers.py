@@ -9,21 +9,30 @@ from releaselib.hosts import health, slot
 from releaselib.hosts.connection import Remote
 
 
+def _take_over(run: Run, remote: Remote, *old: str) -> None:
+    """Stop the workers of these slots on a host; where they may not work side by side, start the new ones then."""
+    plan, stage = run.plan, run.at.stage
+    if old:
+        slot.act(remote, "shutdown", *old)
+    if not stage.overlap:
+        slot.act(remote, "start", plan.slot)
+        health.check(remote, plan.slot, plan.release.version, stage.health_timeout)
+
+
+def join(run: Run) -> None:
+    """Let the live release work alone on the hosts on which it was staged now. Raises HostsFailed."""
+    old = [name for name in run.at.stage.slots if name != run.plan.slot]
+    results = run.at.fleet.each(run.hosts, lambda remote: _take_over(run, remote, *old))
+    results.require("hosts failed: the live release does not work there alone")
+
+
 def hand_over(run: Run) -> None:
     """Let the new workers take over from the old ones, on all hosts on which they are staged or on none."""
-    plan, stage, each = run.plan, run.at.stage, run.at.fleet.each
-    old = plan.live if plan.live != plan.slot else ""
-
-    def take_over(remote: Remote) -> None:
-        if old:
-            slot.act(remote, "shutdown", old)
-        if not stage.overlap:
-            slot.act(remote, "start", plan.slot)
-            health.check(remote, plan.slot, plan.release.version, stage.health_timeout)
-
+    plan, each = run.plan, run.at.fleet.each
+    old = [plan.live] if plan.live and plan.live != plan.slot else []
     with unbroken():
         run.record(Switching(plan.slot, plan.live))
-        failures = each(run.hosts, take_over).failures
+        failures = each(run.hosts, lambda remote: _take_over(run, remote, *old)).failures
         if not failures:
             run.record(Switched(plan.slot, plan.live))
             return
@@ -31,13 +40,13 @@ def hand_over(run: Run) -> None:
         def back(remote: Remote) -> None:
             slot.act(remote, "shutdown", plan.slot)
             if old:
-                slot.act(remote, "start", old)
+                slot.act(remote, "start", *old)
 
         stuck = [f"cannot be taken back: {error}" for error in each(run.hosts, back).failures.values()]
     state = (
         f"in doubt: {len(stuck)} of {len(run.hosts)} hosts"
         if stuck
-        else f"the old workers (slot {old or UNSET}) work again"
+        else f"the old workers (slot {plan.live or UNSET}) work again"
     )
     raise HostsFailed(
         f"the new workers did not take over on {len(failures)} of {len(run.hosts)} hosts; {state}",

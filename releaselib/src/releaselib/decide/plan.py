@@ -101,7 +101,10 @@ WORDS = {
     "prove": "sample every proxy, as visitors do",
     "stop": "stop the processes of slot {live}",
 }
-OF_WORKERS = WORDS | {"switch": "stop the processes of slot {live}, which slot {slot} replaces"}
+OF_WORKERS = WORDS | {
+    "switch": "stop the processes of slot {live}, which slot {slot} replaces",
+    "join": "stop the processes of every slot but {slot} there",
+}
 ON = {
     "stage": "app",
     "health": "app",
@@ -116,7 +119,7 @@ ON = {
 
 def make(stage: Stage, view: View, aim: Aim) -> Plan:
     """The plan for an aim: which phases, on which hosts, from which slot to which."""
-    on = {**ON, "switch": "proxy" if stage.proxy else "app"}
+    on = ON if stage.proxy else {**ON, "switch": "app", "join": "app"}
     hosts = {"app": aim.app, "proxy": stage.proxy}
     values = {
         "version": aim.release.version,
