@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 import real
-from releaselib import config
-from releaselib.actions import phases
+from releaselib import config, hooks
+from releaselib.actions import phases, runner
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
 from releaselib.decide.plan import PHASES, Aim, make
+from releaselib.errors import HookFailed
 from releaselib.hosts import health, slot
 from releaselib.hosts.fleet import Fleet
 
@@ -56,3 +57,17 @@ def test_on_a_host_that_joins_the_live_workers_work_alone(
     assert [phase.hosts for phase in run.plan.phases] == [("local",)] * 2
     phases.ACTS["join"](run)
     assert told == expected
+
+
+def test_a_hook_that_fails_after_the_hand_over_says_that_the_new_release_works(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def announce(plan: object) -> None:
+        raise RuntimeError("nobody listens")
+
+    run = run_of(tmp_path, "switch", "a")
+    monkeypatch.setattr(hooks, "_hooks", {"post_switch": [announce]})
+    monkeypatch.setitem(phases.ACTS, "health", lambda run: None)
+    with pytest.raises(HookFailed, match=r"; visitors get 2\.0"):
+        runner.do(run)
+    assert told == ["shutdown a"]

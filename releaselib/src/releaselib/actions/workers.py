@@ -34,6 +34,7 @@ def hand_over(run: Run) -> None:
         run.record(Switching(plan.slot, plan.live))
         failures = each(run.hosts, lambda remote: _take_over(run, remote, *old)).failures
         if not failures:
+            run.switched = True
             run.record(Switched(plan.slot, plan.live))
             return
 
