@@ -65,6 +65,14 @@ def served(version: str, *servers: str, hosts: tuple[str, ...] = ("local",)) -> 
 BOTH = {"a": served("1.0", "10.0.0.1:8800"), "b": served("2.0", "10.0.0.1:8810")}
 
 
+def test_a_slot_that_visitors_get_is_served_though_release_toml_has_it_no_more() -> None:
+    """Else the configuration of the next release, loaded before its switch, would send them nowhere."""
+    stage = real.stage(Path("/shop"), slots=["a", "b"])
+    files = nginx.configuration(TEMPLATE, stage, BOTH | {"c": served("3.0", "10.0.0.1:8820")}).files
+    assert f'if (-f "{stage.paths.live}/c") {{ set $my_shop_slot my_shop_c; }}' in files["server.conf"]
+    assert "upstream my_shop_c {" in files["http.conf"]
+
+
 def test_a_configuration_is_another_one_only_when_nginx_must_load_it() -> None:
     stage = real.stage(Path("/shop"))
     first = nginx.configuration(TEMPLATE, stage, BOTH)

@@ -56,6 +56,14 @@ def test_a_host_is_left_out_when_no_proxy_sends_visitors_there(names: tuple[str,
     assert [host.name for host in view.left_out(view.app)] == left_out
 
 
+def test_a_live_slot_that_is_in_release_toml_no_more_is_still_served_from_its_hosts() -> None:
+    view = real.seen({"a": A1}, proxies=["c 2.0"], hosts=2)
+    proxies = {host: replace(seen, slots={"c": Served(B2, ("app1",), ())}) for host, seen in view.proxy.items()}
+    view = replace(view, proxy=proxies)
+    assert (view.version, view.holders("c")) == ("2.0", [])
+    assert [host.name for host in view.left_out(view.app)] == ["app2"]
+
+
 def test_a_worker_is_left_out_when_it_does_not_work_though_others_do() -> None:
     view = real.seen({"a": A1, "b": None}, proxies=[], hosts=2)
     one, two = view.app

@@ -58,7 +58,7 @@ def _configure(run: Run, new: Served, state: str) -> None:
     plan, stage, view = run.plan, run.at.stage, run.view
     if not new.servers:
         raise HostsFailed(f"slot {plan.slot} would be served from no host: {state}", next_step="fab status")
-    known = {name: _pruned(run, name, one) for name, one in view.known.items() if name in stage.slots}
+    known = {name: _pruned(run, name, one) for name, one in view.known.items() if name in (*stage.slots, view.live)}
     known[plan.slot] = new
     template = run.at.project.template(nginx.TEMPLATE)
     conf = nginx.configuration(template, stage, known)

@@ -214,17 +214,19 @@ class View:
     def left_out(self, hosts: Iterable[Host]) -> list[Host]:
         """Those of the app hosts without the live release: no visitor is sent there, or it does not run there.
 
-        One that was not seen counts as running what visitors are sent to.
+        What was not seen counts as running: of a host that is lost, or in a slot that release.toml has no more.
         """
         behind, running = self.behind, self.running(self.live) if self.live else []
         if behind:
-            return [host for host in hosts if host.name not in behind or (host in self.app and host not in running)]
+            idle = [host for host, one in self.app.items() if self.live in one.slots and host not in running]
+            return [host for host in hosts if host.name not in behind or host in idle]
         return [host for host in hosts if host not in running] if self.workers and running else []
 
     def holders(self, slot: str) -> list[Host]:
         """The app hosts on which that release is complete in the slot, running or not."""
-        wanted, seen = self.release(slot), self.app.items()
-        return [h for h, one in seen if wanted and one.slots[slot].release == wanted and one.slots[slot].healthy]
+        wanted = self.release(slot)
+        slots = {host: one.slots[slot] for host, one in self.app.items() if slot in one.slots}
+        return [host for host, one in slots.items() if wanted and one.release == wanted and one.healthy]
 
     def running(self, slot: str) -> list[Host]:
         """Those of them on which it also runs: the slot is warm there."""

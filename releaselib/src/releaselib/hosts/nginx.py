@@ -58,6 +58,7 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
     first = canary_hosts(stage, known)
     values = _values(stage) | {
         "digest": "@DIGEST@",
+        "slots": dict.fromkeys((*stage.slots, *known)),
         "upstreams": {slot: known[slot].servers for slot in sorted(known)},
         "canaries": {slot: servers(stage, first, slot) for slot in sorted(known)} if first else {},
         "share": round(100 * len(first) / len(stage.app), 1),
@@ -110,7 +111,6 @@ def _values(stage: Stage) -> dict[str, Any]:
         "project": stage.project,
         "stage": stage.name,
         "name": identifier(stage.project),
-        "slots": stage.slots,
         "listen": stage.listen,
         "server_name": stage.server_name,
         "probe": stage.probe_port,
