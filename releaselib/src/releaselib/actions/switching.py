@@ -169,11 +169,14 @@ def _go_back(run: Run, why: list[str]) -> NoReturn:
 
 
 def _back(run: Run) -> list[str]:
-    """Have every proxy serve again what it served before; what could not be done, in words."""
+    """Have every proxy serve again what was served before; what could not be done, in words.
+
+    When a switch that was cut off goes on, some of them served the new release already: that is not what was before.
+    """
     known, seen = run.view.known, run.view.proxy
 
     def back(remote: Remote) -> None:
-        slot_ = seen[remote.host].slot
+        slot_ = seen[remote.host].slot and (run.plan.live or seen[remote.host].slot)
         nginx.switch(remote, slot_, nginx.line(run.at.stage, slot_, known[slot_]) if slot_ in known else "")
 
     failures = run.at.fleet.each(run.plan.proxy, back).failures

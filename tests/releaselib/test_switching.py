@@ -1,0 +1,51 @@
+"""What a proxy is told when a switch goes wrong; here the proxies are a note of what each was told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import real
+from releaselib import config
+from releaselib.actions import switching
+from releaselib.actions.run import Run
+from releaselib.actions.session import Session
+from releaselib.decide.plan import SWITCH, Aim, make
+from releaselib.hosts import nginx
+from releaselib.hosts.connection import Remote
+from releaselib.hosts.fleet import Fleet
+
+BEFORE = {
+    "all served the old one": (["a 1.0", "a 1.0"], "", ["a", "a"]),
+    "one served the new one already, and the switch went on": (["b 2.0", "a 1.0"], "a", ["a", "a"]),
+    "they did not agree, and one slot was asked for": (["b 2.0", "a 1.0"], "", ["b", "a"]),
+    "one is new and served nothing": (["a 1.0", ""], "", ["a", ""]),
+}
+
+
+@pytest.mark.parametrize(("proxies", "live", "back"), BEFORE.values(), ids=BEFORE)
+def test_after_a_switch_that_failed_everybody_gets_what_was_there_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxies: list[str], live: str, back: list[str]
+) -> None:
+    told: dict[str, str] = {}
+
+    class Noted:
+        """A connection to nobody."""
+
+        def __init__(self, host: Any) -> None:
+            self.host = host
+
+    def note(remote: Remote, slot: str, serves: str) -> None:
+        told[remote.host.name] = slot
+
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: Noted(host))
+    monkeypatch.setattr(nginx, "switch", note)
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1", "proxy2"])
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=proxies)
+    plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app, live))
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    lock: Any = None
+    assert switching._back(Run(at, plan, view, lock, tmp_path)) == []
+    assert list(dict(sorted(told.items())).values()) == back
