@@ -97,6 +97,20 @@ def test_a_program_that_is_not_there_is_named() -> None:
     assert caught.value.next_step == "install no-such-program and run the command again"
 
 
+def test_a_program_that_cannot_be_run_is_named_with_the_cause(tmp_path: Path) -> None:
+    script = tmp_path / "secrets"
+    script.write_text("echo A=1\n")
+    for mode, words in ((0o644, "Permission denied"), (0o755, "Exec format error")):
+        script.chmod(mode)
+        with pytest.raises(CommandFailed) as caught:
+            run((str(script),))
+        assert caught.value.what == f"{script} cannot be run: {words}"
+
+
+def test_output_that_is_not_utf_8_is_output_all_the_same() -> None:
+    assert run(("printf", r"gr\374n")).stdout == "gr\ufffdn"
+
+
 TAILS = {
     "the last lines": ("\n".join(map(str, range(50))), "\n".join(map(str, range(50 - TAIL, 50)))),
     "no blank ones": ("one\n\n  \n two  \n\n", "one\n two"),

@@ -73,7 +73,8 @@ def run(
                 cwd=cwd,
                 env={**before, **(env or {})},
                 timeout=seconds,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,
@@ -83,6 +84,8 @@ def run(
             f"{argv[0]} is not installed on this machine",
             next_step=next_step or f"install {argv[0]} and run the command again",
         ) from None
+    except OSError as refused:
+        raise error(f"{argv[0]} cannot be run: {refused.strerror}", next_step=next_step or f"ls -l {argv[0]}") from None
     except subprocess.TimeoutExpired as late:
         streams = [one.encode() if isinstance(one, str) else one for one in (late.stdout, late.stderr) if one]
         said = b"\n".join(streams).decode("utf-8", "replace")
