@@ -63,6 +63,12 @@ def test_a_table_can_hold_a_range_too() -> None:
     assert [host.name for host in expanded([{"address": "h[1:2]", "port": 2222}])] == ["h1:2222", "h2:2222"]
 
 
+def test_a_range_of_nobody_is_refused() -> None:
+    """Without its proxies a stage would be one of workers."""
+    with pytest.raises(ValidationError, match=r"is no address and no range like .*: 10\.0\.2\.\[2:1\]"):
+        expanded(["10.0.0.1", "10.0.2.[2:1]"])
+
+
 ANSWERS = {"one a line": "h1\nh2\n\n", "a JSON list": json.dumps(["h1", {"address": "h2"}]), "ranges": "h[1:2]"}
 
 

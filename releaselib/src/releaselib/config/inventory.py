@@ -91,7 +91,8 @@ def _asked(command: Any, root: Path) -> list[Any]:
 
 def _expanded(entries: tuple[Host, ...]) -> tuple[Host, ...]:
     hosts = [one.model_copy(update={"address": a}) for one in entries for a in addresses(one.address)]
-    odd = [host.address for host in hosts if set(host.address) & set("[]") or host.address.count(":") == 1]
+    odd = [one.address for one in entries if not addresses(one.address)]  # [9:2] means nobody
+    odd += [host.address for host in hosts if set(host.address) & set("[]") or host.address.count(":") == 1]
     if odd:
         raise ValueError(f"is no address and no range like 10.0.0.[1:20]: {', '.join(odd)}")
     names = [host.name for host in hosts]
