@@ -116,7 +116,7 @@ def test_no_upload_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_upload_without_an_address_goes_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """twine takes an empty address for pypi.org, and would send wheel and password there."""
+    """twine takes an empty address for its own default, and would send wheel and password there."""
     monkeypatch.setenv(PASSWORD, "the team's")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     team_index = Simple(Index(url="http://index.internal/simple/", username="releaser"))
