@@ -126,7 +126,7 @@ def test_a_number_or_a_truth_in_quotes_is_a_wrong_type(key: str) -> None:
 
 BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     "no host": ({"app": []}, "app: is empty; a stage needs one host to release to"),
-    "a range that is empty": ({"app": ["h[5:1]"]}, "app: is empty; a stage needs one host to release to"),
+    "a range that runs backwards": ({"app": ["h[5:1]"]}, "app: is no address and no range like 10.0.0.[1:20]: h[5:1]"),
     "one address for hosts": ({"app": "h1"}, 'app: must be a list of hosts or { command = "..." }'),
     "a host twice": ({"app": ["h1", "h2", "h[1:3]"]}, "app: lists h1, h2 twice"),
     "a proxy twice": ({"proxy": ["p1", "p1"]}, "proxy: lists p1 twice"),
