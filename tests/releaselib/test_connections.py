@@ -276,6 +276,15 @@ def test_input_and_output_beyond_every_buffer_pass_each_other(remote: Remote) ->
     assert done.stdout.endswith("x" * 1000)
 
 
+def test_words_for_a_command_on_this_machine_that_has_ended_are_a_failure_of_the_host() -> None:
+    """A broken pipe of one's own would end `fab` without a word: it means that the reader of its output has gone."""
+    running = _here().start(("true",))
+    assert running.receive() == ""
+    with pytest.raises(Unreachable, match="local: the command has ended"):
+        running.send("switched")
+    assert running.finish() == Output(0, "", "")
+
+
 def test_input_that_comes_for_a_command_that_has_ended_is_read_nevertheless(machines: Machines) -> None:
     """sshd ends the whole connection when something comes for a channel that it has closed."""
     (machine,) = machines(1)

@@ -46,7 +46,7 @@ class Running(Protocol):
     """A command that has been started: lines in, lines out, and its end."""
 
     def send(self, line: str) -> None:
-        """Write one line to its standard input."""
+        """Write one line to its standard input. Raises Unreachable when nobody is there to read it."""
 
     def receive(self) -> str:
         """Its next line of standard output; empty when it has ended."""

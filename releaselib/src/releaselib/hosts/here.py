@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 
-from releaselib.config.inventory import Host
+from releaselib.config.inventory import LOCAL, Host
 from releaselib.config.stage import Stage
-from releaselib.hosts.connection import TIMED_OUT, Kept, Running
+from releaselib.hosts.connection import TIMED_OUT, Kept, Running, Unreachable
 from releaselib.process import Output
 
 
@@ -51,8 +51,11 @@ class _Process:
 
     def send(self, line: str) -> None:
         assert self.process.stdin  # noqa: S101  made with a pipe
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except (OSError, ValueError) as error:  # it has ended, or was told to
+            raise Unreachable(f"{LOCAL}: the command has ended: {error}", next_step="fab status") from None
 
     def receive(self) -> str:
         assert self.process.stdout  # noqa: S101  made with a pipe
