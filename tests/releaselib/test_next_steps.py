@@ -61,6 +61,15 @@ STEPS = {
         "mend them, then run it again; fab status --stage live, or fab rollback --stage live --version V stages it",
     ),
     "one of two with a stage": ("fab plan --stage x; fab status", "fab plan --stage x; fab status --stage live"),
+    "with a list": (
+        "fab index.sync --packages a,b, then it again",
+        "fab index.sync --stage live --packages a,b, then it again",
+    ),
+    "with a list and a stage": ("fab index.sync --packages a,b --stage x", "fab index.sync --packages a,b --stage x"),
+    "one into another": (
+        "fab build --json | fab publish, in the project",
+        "fab build --stage live --json | fab publish --stage live, in the project",
+    ),
     "without a stage": ("fab index.serve makes one", "fab index.serve makes one"),
     "no task": ("mend it: ssh host", "mend it: ssh host"),
     "nothing": ("", ""),

@@ -74,7 +74,7 @@ def on_stage(words: str, stage: str) -> str:
             return command
         return command.replace(task, f"{task} --stage {stage}", 1)
 
-    return re.sub(r"\bfab ([a-z]+(?:\.[a-z]+)?)(?: -[^;:,)\n]*)?", named, words)
+    return re.sub(r"\bfab ([a-z]+(?:\.[a-z]+)?)(?: -(?:[^;:,)|\n]|,(?=\S))*)?", named, words)
 
 
 class ConfigError(ReleaseError):

@@ -195,9 +195,8 @@ def pinned(stage: Stage, seen: AppSeen, built: Built, lock: Lock) -> Pinned:
     """
     try:
         return _resolved(stage, seen, built.version, lock.pins, built.folder)
-    except Refused as error:
+    except Refused:
         if not isinstance(stage.index, OwnIndex):
-            error.next_step += f" --stage {stage.name}"
             raise
         say("fetching what the project's own index lacks")
         target = Target.of(seen)
@@ -214,11 +213,7 @@ def pins_of(at: Session, view: View, release: Release) -> Pinned:
     constraints = "\n".join(f"{name}=={pin}" for name, pin in before.items())
     if not before and release.commit:
         constraints = lock_at(at.project, release.commit).pins
-    try:
-        return _resolved(at.stage, view.any_app, release.version, constraints)
-    except Refused as error:
-        error.next_step += f" --stage {at.stage.name}"
-        raise
+    return _resolved(at.stage, view.any_app, release.version, constraints)
 
 
 def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None) -> Pinned:
