@@ -278,8 +278,8 @@ def test_input_and_output_beyond_every_buffer_pass_each_other(remote: Remote) ->
 
 def test_words_for_a_command_on_this_machine_that_has_ended_are_a_failure_of_the_host() -> None:
     """A broken pipe of one's own would end `fab` without a word: it means that the reader of its output has gone."""
-    running = _here().start(("true",))
-    assert running.receive() == ""
+    running = _here().start(("sh", "-c", "exec 0<&-; echo deaf; exec sleep 0.2"))
+    assert running.receive() == "deaf"
     with pytest.raises(Unreachable, match="local: the command has ended"):
         running.send("switched")
     assert running.finish() == Output(0, "", "")
