@@ -4,21 +4,19 @@ import json
 from dataclasses import dataclass, field
 
 from releaselib import index
-from releaselib.actions.check import checked
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.session import now, session, who
 from releaselib.actions.wheels import require_dependencies
 from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import SWITCHES, Event
-from releaselib.decide.problems import problems, require_agreement
+from releaselib.decide.problems import problems
 from releaselib.decide.release import Wanted
 from releaselib.decide.slots import rollback_slot
 from releaselib.decide.view import UNSET, SlotSeen, View
 from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import lock
 from releaselib.output import table
-from releaselib.wheels import source
 
 
 @dataclass(frozen=True)
@@ -141,17 +139,18 @@ def history(project: Project, stage: str, number: int) -> list[Event]:
 def doctor(project: Project, stage: str, ref: str) -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with session(project, stage) as at:
-        view, found = checked(at, at.stage.app, lambda: source.find(project.root, ref))
+        seen = checked_for(at, "release", Wanted(ref=ref))
+        view = seen.view
         if view.history.holder:
             raise lock.taken(at.stage, view.history.holder)
         if view.frozen:
             raise lock.frozen_by(at.stage, view.frozen)
-        require_agreement(view)
+        planned(seen)
         index.of(at.stage.index).check_password()
-        require_dependencies(at, view, found.commit if found else "")
-        seen = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
+        require_dependencies(at, view, seen.source.commit if seen.source else "")
+        hosts = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
         notes = "".join(f"\nlook at: {note}" for note in _notes(view, at.stage))
-        return f"nothing stands against a release to {stage} ({seen}){_boot(at.stage, view)}{notes}"
+        return f"nothing stands against a release to {stage} ({hosts}){_boot(at.stage, view)}{notes}"
 
 
 def _boot(stage: Stage, view: View) -> str:
