@@ -1,4 +1,4 @@
-"""What a proxy is told when a switch goes wrong; here the proxies are a note of what each was told."""
+"""What proxies are told before a switch, and when one goes wrong; here they are a note of what each was told."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 import real
 from releaselib import config
 from releaselib.actions import switching
+from releaselib.actions.planning import Seen, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
 from releaselib.decide.plan import SWITCH, Aim, make
+from releaselib.decide.release import Wanted
 from releaselib.hosts import nginx
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.fleet import Fleet
@@ -49,3 +51,20 @@ def test_after_a_switch_that_failed_everybody_gets_what_was_there_before(
     lock: Any = None
     assert switching._back(Run(at, plan, view, lock, tmp_path)) == []
     assert list(dict(sorted(told.items())).values()) == back
+
+
+@pytest.mark.parametrize("fence", [0, 7], ids=["only planned", "with the lock"])
+def test_a_plan_to_go_back_changes_nothing_and_is_the_one_that_is_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fence: int
+) -> None:
+    """A script that may have nginx loaded needs the lock, and is refused to whoever has none."""
+    told: list[int] = []
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: self)
+    monkeypatch.setattr(nginx, "ready", lambda remote, asked: told.append(remote.fence))
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1"])
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    at.fleet.fence = fence
+    plan = planned(Seen(at, "rollback", Wanted(), view))
+    assert (plan.slot, [phase.name for phase in plan.phases]) == ("a", ["switch", "prove"])
+    assert told == [fence] * bool(fence)

@@ -176,13 +176,17 @@ def _older(seen: Seen, asked: str) -> str:
 
 
 def _warm(seen: Seen, slot: str) -> Aim | None:
-    """The aim of a switch to a slot that every proxy knows and sees healthy now; it needs no app host."""
+    """The aim of a switch to a slot that every proxy knows and sees healthy now; it needs no app host.
+
+    They are asked while the lock is held: a plan that is only printed takes their word for it.
+    """
     at, served = seen.at, seen.view.served(slot)
     if not served or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
     allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
     asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
-    results = at.fleet.each(at.stage.proxy, lambda remote: nginx.ready(remote, asked))
+    asking = at.stage.proxy if at.fleet.fence else ()
+    results = at.fleet.each(asking, lambda remote: nginx.ready(remote, asked))
     for error in results.failures.values():
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
