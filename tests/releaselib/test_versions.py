@@ -7,7 +7,7 @@ import datetime
 import pytest
 from packaging.version import Version
 
-from releaselib.decide.versions import chosen, following, known, latest, parse
+from releaselib.decide.versions import chosen, following, is_meant, known, latest, parse
 from releaselib.errors import ConfigError, Refused
 
 TODAY = datetime.date(2026, 11, 23)
@@ -108,3 +108,22 @@ def test_a_static_version_is_not_stamped_over(asked: str, name: str, wish: str) 
 def test_no_wish_gives_something_else_than_a_version(asked: str, name: str, static: str) -> None:
     with pytest.raises(ConfigError):
         chosen(asked=asked, name=name, static=static, existing=[], today=TODAY)
+
+
+MEANT = {
+    "no wish": ("2026.11.23.1", "", "", True),
+    "one with a name, without a wish": ("2026.11.23.1+fix", "", "", False),
+    "the name": ("2026.11.23.1+fix.bug", "", "Fix-Bug", True),
+    "another name": ("2026.11.23.1+fix", "", "bug", False),
+    "the version": ("1.0rc1", "1.0-RC1", "", True),
+    "another version": ("1.0", "1.1", "", False),
+    "version and name": ("1.0+fix.bug", "1.0", "fix-bug", True),
+    "version without its name": ("1.0+fix", "1.0", "", False),
+}
+
+
+@pytest.mark.parametrize(("version", "asked", "name", "meant"), MEANT.values(), ids=MEANT)
+def test_what_is_asked_for_is_recognised_however_it_is_written(
+    version: str, asked: str, name: str, meant: bool
+) -> None:
+    assert is_meant(version, asked, name) == meant

@@ -7,6 +7,7 @@ from releaselib.actions import repository, wheels
 from releaselib.actions.check import checked
 from releaselib.actions.session import Session, now, who
 from releaselib.config.inventory import Host, select
+from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
 from releaselib.decide.plan import AGAIN, PHASES, SWITCH, Aim, Plan, make
@@ -101,9 +102,7 @@ def _cut_off(seen: Seen, commit: str) -> Began | None:
         return None
     release, profile = before.release, wanted.profile or seen.at.stage.profile
     same = (release.commit, release.profile) == (commit, profile)
-    version_is_right = not wanted.version or wanted.version == release.version
-    name_is_right = release.version.partition("+")[2] == wanted.name or bool(wanted.version)
-    return before if same and version_is_right and name_is_right else None
+    return before if same and versions.is_meant(release.version, wanted.version, wanted.name) else None
 
 
 def _of_version(seen: Seen) -> Aim:

@@ -61,6 +61,12 @@ def following(texts: Iterable[str], today: datetime.date, name: str = "") -> str
     return str(Version(f"{text}+{name}" if name else text))
 
 
+def is_meant(version: str, asked: str, name: str) -> bool:
+    """Whether a version is the one asked for, or any of that name; however the wish is written (PEP 440)."""
+    wish = parse(f"{asked or 0}+{name}" if name else asked or "0")
+    return version == str(wish) if asked else Version(version).local == wish.local
+
+
 def chosen(*, asked: str, name: str, static: str, existing: Iterable[str], today: datetime.date) -> str:
     """The version of a release: the project's static one, the one asked for, or the next.
 
