@@ -1,6 +1,6 @@
 """From what is asked and what was seen to a plan: one function an action."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from releaselib.actions import repository, wheels
@@ -80,7 +80,7 @@ def _of_commit(seen: Seen) -> Aim:
     require_agreement(view)
     if before and before.release:
         say(f"going on with {before.what}")
-        release = replace(before.release, staged=at.fleet.fence)
+        release = replace(before.release, staged=_number(seen))
     else:
         version = wheels.version_of(at.project, at.stage.index, found, wanted)
         release = _new(seen, version, found.commit)
@@ -122,9 +122,14 @@ def _idle(seen: Seen) -> tuple[str, tuple[Host, ...]]:
 
 
 def _new(seen: Seen, version: str, commit: str) -> Release:
-    number = max(seen.at.fleet.fence, seen.view.staged + 1)
+    number = _number(seen)
     profile = seen.wanted.profile or seen.at.stage.profile
     return Release(seen.at.project.name, version, commit, number, number, now(), who(), profile)
+
+
+def _number(seen: Seen) -> int:
+    """The number of this staging, higher than any there was, also where the hosts of the lock were made anew."""
+    return max(seen.at.fleet.fence, seen.view.staged + 1)
 
 
 def _to_slot(seen: Seen) -> Aim:
@@ -162,7 +167,7 @@ def _back(seen: Seen) -> Aim:
         wheels.published(at.project, at.stage.index, asked)
         release = wheels.released_before(at.fleet, asked)
     say(f"{release.version} is not warm; it is staged again")
-    again = replace(release, staged=max(at.fleet.fence, view.staged + 1))
+    again = replace(release, staged=_number(seen))
     return Aim(seen.action, AGAIN, again, slot or idle_slot(at.stage, view.live), at.stage.app)
 
 
@@ -190,7 +195,8 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
         return None
-    return Aim(seen.action, SWITCH, served.release, slot, _hosts(at.stage.app, served.hosts))
+    hosts = tuple(host for host in at.stage.app if host.name in served.hosts)
+    return Aim(seen.action, SWITCH, served.release, slot, hosts)
 
 
 def _joining(seen: Seen) -> Aim:
@@ -203,7 +209,7 @@ def _joining(seen: Seen) -> Aim:
     missing = view.left_out(select(at.stage.app, seen.wanted.hosts, seen.wanted.exclude))
     if not missing:
         raise Refused("no host is left out", next_step=f"fab status --stage {at.stage.name}")
-    return Aim(seen.action, PHASES[seen.action], replace(release, staged=at.fleet.fence), view.live, tuple(missing))
+    return Aim(seen.action, PHASES[seen.action], replace(release, staged=_number(seen)), view.live, tuple(missing))
 
 
 def _syncing(seen: Seen) -> Aim:
@@ -213,10 +219,6 @@ def _syncing(seen: Seen) -> Aim:
     if not served:
         raise Refused("nothing is live yet", next_step="fab release")
     return Aim(seen.action, PHASES[seen.action], served.release, seen.view.live, ())
-
-
-def _hosts(hosts: Sequence[Host], names: Sequence[str]) -> tuple[Host, ...]:
-    return tuple(host for host in hosts if host.name in names)
 
 
 def _held(seen: Seen, slot: str) -> Aim:
