@@ -53,9 +53,10 @@ def test_after_a_switch_that_failed_everybody_gets_what_was_there_before(
     assert list(dict(sorted(told.items())).values()) == back
 
 
+@pytest.mark.parametrize("version", ["", "1.0", "v1.0"], ids=["to the one before", "by its version", "as a tag has it"])
 @pytest.mark.parametrize("fence", [0, 7], ids=["only planned", "with the lock"])
 def test_a_plan_to_go_back_changes_nothing_and_is_the_one_that_is_carried_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fence: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fence: int, version: str
 ) -> None:
     """A script that may have nginx loaded needs the lock, and is refused to whoever has none."""
     told: list[int] = []
@@ -65,6 +66,6 @@ def test_a_plan_to_go_back_changes_nothing_and_is_the_one_that_is_carried_out(
     view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])
     at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
     at.fleet.fence = fence
-    plan = planned(Seen(at, "rollback", Wanted(), view))
+    plan = planned(Seen(at, "rollback", Wanted(version=version), view))
     assert (plan.slot, [phase.name for phase in plan.phases]) == ("a", ["switch", "prove"])
     assert told == [fence] * bool(fence)

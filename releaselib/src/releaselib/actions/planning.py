@@ -153,7 +153,7 @@ def _back(seen: Seen) -> Aim:
     It is the same release then, with its old serial number: going back once more leads further back. What is
     warm needs neither the index nor the app hosts, only the proxies.
     """
-    at, asked = seen.at, seen.wanted.version
+    at, asked = seen.at, str(versions.parse(seen.wanted.version)) if seen.wanted.version else ""
     slot = _older(seen, asked)
     if slot and (warm := _warm(seen, slot)):
         return warm
