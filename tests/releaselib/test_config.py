@@ -153,6 +153,8 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no process": ({"processes": 0}, "processes: input should be greater than or equal to 1"),
     "a port of the system": ({"port_base": 80}, "port_base: input should be greater than or equal to 1024"),
+    "a requirement that is none": ({"requires": ["gunicorn >> 23"]}, "requires.0: is no requirement like gunicorn>=23"),
+    "a command with an open quote": ({"secrets_command": "pass 'a"}, "secrets_command: is no command line"),
     "a health page without a slash": ({"health": "healthz"}, "health: must be a path that starts with a slash"),
     "an nginx of another kind": ({"nginx": "apache"}, "nginx: input should be 'system' or 'own'"),
     "a listen without a port": ({"listen": "unix:/run/x"}, "listen: must begin with a port or address:port"),

@@ -5,10 +5,12 @@ only this program may set stands in a class of its own (:class:`OwnIndex`), out 
 """
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from packaging.requirements import Requirement
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -85,6 +87,23 @@ class OwnIndex(Index):
         return cls(url=f"{url}simple/", upload_url=url, username="releaser", folder=folder)
 
 
+def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether a text can be read so."""
+
+    def check(text: str) -> bool:
+        try:
+            read(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+Requirements = Annotated[
+    tuple[Annotated[str, must(_readable(Requirement), "is no requirement like gunicorn>=23: {}")], ...],
+    Field(strict=False),
+]
 Name = Annotated[
     str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
 ]
@@ -115,11 +134,11 @@ class App(Table):
     health_body: str = ""
     health_version: bool = True
     health_timeout: int = Field(default=30, ge=1, le=3600)
-    requires: tuple[str, ...] = Field(default=(), strict=False)
+    requires: Requirements = ()
     overlap: bool = True
     env: dict[Name, str] = Field(default_factory=dict)
     secrets: tuple[Name, ...] = Field(default=(), strict=False)
-    secrets_command: str = ""
+    secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""
 
     def ports(self, slot: str) -> list[int]:
         """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""
