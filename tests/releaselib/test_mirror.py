@@ -14,10 +14,11 @@ from uv import find_uv_bin
 import real
 from releaselib import config, index
 from releaselib.actions.bringing import bring
+from releaselib.actions.indexes import requirements
 from releaselib.actions.session import Session
 from releaselib.actions.wheels import require_dependencies
 from releaselib.config.tables import Index, OwnIndex
-from releaselib.errors import CommandFailed, IndexFailed, Refused
+from releaselib.errors import CommandFailed, ConfigError, IndexFailed, Refused
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.wheels.mirror import OWN, Lock, command, locked, needed, own_names, recorded
@@ -246,3 +247,21 @@ def test_what_uv_lock_pins_and_the_index_lacks_is_named(
     with pytest.raises(Refused, match="the index lacks left-behind") as caught:
         require_dependencies(at, view, locked_commit)
     assert caught.value.next_step == "fab index.sync"
+
+
+LISTED = {
+    "one": ("django", ["django"]),
+    "two": ("django==5.2, tornado", ["django==5.2", "tornado"]),
+    "a range of versions": ("django>=5,<6,tornado", ["django<6,>=5", "tornado"]),
+    "extras": ("uvicorn[standard,x],flask", ["uvicorn[standard,x]", "flask"]),
+}
+
+
+@pytest.mark.parametrize(("packages", "wanted"), LISTED.values(), ids=LISTED)
+def test_packages_are_told_apart(packages: str, wanted: list[str]) -> None:
+    assert requirements(packages) == wanted
+
+
+def test_what_is_no_package_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="--packages a,>>b: "):
+        requirements("a,>>b")

@@ -2,9 +2,12 @@
 
 import os
 import platform
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from releaselib import index
 from releaselib.actions import wheels
@@ -12,7 +15,7 @@ from releaselib.actions.bringing import bring
 from releaselib.actions.session import session
 from releaselib.config import Project
 from releaselib.decide.view import AppSeen
-from releaselib.errors import Refused
+from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import facts
 from releaselib.index import pypiserver
 from releaselib.index.simple import PASSWORD
@@ -31,7 +34,7 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
     stage = stage or ("local" if "local" in project.stages else "")
     target = Target(python, platform.machine()) if python else _asked(project, stage) if stage else None
     if packages:
-        return bring(where, packages.split(","), target, mirror.locked(project.root / project.directory))
+        return bring(where, requirements(packages), target, mirror.locked(project.root / project.directory))
     with tempfile.TemporaryDirectory() as folder:
         found = source.find(project.root, "HEAD")
         built = wheels.clean_build(project, found, project.static_version or "0", Path(folder))
@@ -39,6 +42,16 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
         needed = mirror.needed(built.wheel, extra, target.markers if target else None)
         lock = wheels.lock_at(project, found.commit)
         return bring(where, [*needed, *resolve.TOOLS, "uv"], target, lock)
+
+
+def requirements(packages: str) -> list[str]:
+    """A list with commas between; those within one, as in a>=1,<2 or a[b,c], part nothing. Raises ConfigError. Pure."""
+    some = re.split(r"\s*,\s*(?=[A-Za-z0-9])(?![^\[]*\])", packages.strip(" ,"))
+    try:
+        return [str(Requirement(one)) for one in some]
+    except InvalidRequirement as error:
+        words = str(error).partition("\n")[0]
+        raise ConfigError(f"--packages {packages}: {words}", next_step="name them like django==5.2,tornado") from None
 
 
 def _asked(project: Project, stage: str) -> Target:
