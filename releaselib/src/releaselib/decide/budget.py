@@ -22,14 +22,14 @@ class Budget:
     @property
     def allowed(self) -> int:
         """How many may fail."""
-        return min(share(self.said, self.hosts), self.hosts - 1)
+        return max(0, min(share(self.said, self.hosts), self.hosts - 1))
 
     def require(self, failed: Mapping[Host, object], error: Callable[..., ReleaseError] = HostsFailed) -> list[str]:
         """The words of those that are left out; ``failed`` maps a host to what went wrong there.
 
         Raises HostsFailed (or ``error``) when more failed than may.
         """
-        if len(failed) > max(self.allowed, 0):
+        if len(failed) > self.allowed:
             raise error(
                 f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",
