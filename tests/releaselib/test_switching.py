@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 import real
 from releaselib import config
-from releaselib.actions import switching
+from releaselib.actions import planning, switching
 from releaselib.actions.planning import Seen, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
+from releaselib.config.tables import Forge
 from releaselib.decide.plan import SWITCH, Aim, make
 from releaselib.decide.release import Wanted
+from releaselib.errors import Refused
 from releaselib.hosts import nginx
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.fleet import Fleet
@@ -69,3 +72,16 @@ def test_a_plan_to_go_back_changes_nothing_and_is_the_one_that_is_carried_out(
     plan = planned(Seen(at, "rollback", Wanted(version=version), view))
     assert (plan.slot, [phase.name for phase in plan.phases]) == ("a", ["switch", "prove"])
     assert told == [fence] * bool(fence)
+
+
+@pytest.mark.parametrize("action", ["release", "quickdeploy"])
+def test_only_what_makes_a_page_on_the_forge_needs_a_token_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.delenv("GITLAB_TOKEN", raising=False)
+    monkeypatch.setattr(planning, "checked", lambda *asked: (real.seen({}), None))
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1"])
+    project = config.Project(root=tmp_path, name=real.PROJECT, forge=Forge(kind="gitlab", release=True))
+    at = Session(project, stage, Fleet(stage))
+    with pytest.raises(Refused, match="no token for GitLab") if action == "release" else nullcontext():
+        planning.checked_for(at, action, Wanted())
