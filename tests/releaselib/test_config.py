@@ -97,6 +97,11 @@ def test_what_must_be_a_table_is_refused_as_anything_else(name: str) -> None:
     assert complaints({name: "words"}) == [f"{name}: must be a table"]
 
 
+def test_an_app_that_is_a_number_hides_no_problem_of_a_stage() -> None:
+    words = ["app: must be a table", "stages.live.zzz: unknown key"]
+    assert complaints({"app": 3, "stages": {"live": STAGE | {"zzz": 1}}}) == words
+
+
 def test_a_stage_must_be_a_table() -> None:
     assert complaints({"stages": {"live": "h1"}}) == ["stages.live: must be a table"]
 
@@ -393,6 +398,12 @@ FILES = {
         '[project]\nname = "x"\ndynamic = ["version"]\n[build-system]\nrequires = ["setuptools"]\n',
         "./pyproject.toml: nothing there gives a wheel the version of its release",
         "a static version in [project]; or dynamic",
+    ),
+    "a version without quotes": (
+        "",
+        '[project]\nname = "x"\nversion = 1.0\n',
+        "./pyproject.toml: project.version must be a text",
+        "quote it",
     ),
 }
 

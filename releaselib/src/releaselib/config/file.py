@@ -73,6 +73,10 @@ def load(root: Path | str = ".") -> Project:
             f"{directory or '.'}/pyproject.toml has no [project] name (PEP 621)",
             next_step="add it; the wheel and the slot are named after it",
         )
+    if wrong := [key for key in ("name", "version", "description") if not isinstance(meta.get(key, ""), str)]:
+        raise ConfigError(
+            f"{directory or '.'}/pyproject.toml: project.{wrong[0]} must be a text", next_step='quote it, like "1.0"'
+        )
     version, description = meta.get("version", ""), meta.get("description", "")
     requires = " ".join(map(str, pyproject.get("build-system", {}).get("requires", [])))
     if not version and not STAMPERS.search(requires):
@@ -129,7 +133,8 @@ def _inherited(path: Sequence[int | str], text: dict[str, Any]) -> bool:
     """Whether a problem of a stage is one of [app], and told there."""
     if path[0] != "stages" or len(path) < 3:
         return False
-    return path[2] in text.get("app", {}) and path[2] not in text["stages"][path[1]]
+    app = text.get("app")
+    return isinstance(app, dict) and path[2] in app and path[2] not in text["stages"][path[1]]
 
 
 def _words(error: Any) -> str:
