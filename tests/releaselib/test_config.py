@@ -97,6 +97,11 @@ def test_what_must_be_a_table_is_refused_as_anything_else(name: str) -> None:
     assert complaints({name: "words"}) == [f"{name}: must be a table"]
 
 
+def test_a_share_of_nothing_is_none() -> None:
+    found = stage(canary="0%", max_failures="0%")
+    assert (found.canary, found.max_failures, found.watched) == (0, 0, False)
+
+
 def test_an_app_that_is_a_number_hides_no_problem_of_a_stage() -> None:
     words = ["app: must be a table", "stages.live.zzz: unknown key"]
     assert complaints({"app": 3, "stages": {"live": STAGE | {"zzz": 1}}}) == words

@@ -153,7 +153,9 @@ def _is_share(value: Any) -> bool:
 
 
 Share = Annotated[
-    int | str, must(_is_share, 'must be a number of hosts, or a share of them like "10%": {}', PlainValidator)
+    int | str,
+    must(_is_share, 'must be a number of hosts, or a share of them like "10%": {}', PlainValidator),
+    AfterValidator(lambda v: 0 if v in ("0%", "00%") else v),  # so that none is none, and no canary of one host
 ]
 
 
