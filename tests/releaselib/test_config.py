@@ -97,6 +97,16 @@ def test_what_must_be_a_table_is_refused_as_anything_else(name: str) -> None:
     assert complaints({name: "words"}) == [f"{name}: must be a table"]
 
 
+def test_only_a_stage_on_this_machine_has_an_address_here() -> None:
+    """Whoever reads it out of `fab status --json` would ask himself for production."""
+    here = {"app": ["local"], "proxy": ["local"], "listen": "8099", "prefix": "run"}
+    assert (stage(**here).address, stage(**here | {"proxy": []}).address, stage().address) == (
+        "http://127.0.0.1:8099",
+        "",
+        "",
+    )
+
+
 def test_a_share_of_nothing_is_none() -> None:
     found = stage(canary="0%", max_failures="0%")
     assert (found.canary, found.max_failures, found.watched) == (0, 0, False)

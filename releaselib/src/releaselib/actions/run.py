@@ -65,6 +65,6 @@ class Run:
             seconds=dict(self.at.clock.seconds),
             requests=sum(one.requests for one in samples),
             failed=sum(len(one.failed) for one in samples),
-            url=stage.address if stage.local and stage.proxy else "",
+            url=stage.address,
             when=now(),
         )

@@ -96,8 +96,8 @@ class Stage(StageTable):
 
     @property
     def address(self) -> str:
-        """Where visitors come, on this machine."""
-        return f"http://127.0.0.1:{self.listen_port}"
+        """Where visitors come, on this machine; empty for a stage on others, or of workers."""
+        return f"http://127.0.0.1:{self.listen_port}" if self.local and self.proxy else ""
 
     @property
     def host_header(self) -> str:
