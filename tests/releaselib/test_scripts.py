@@ -14,7 +14,8 @@ from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import TIMED_OUT
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.scripts import CODES, call, script, text
+from releaselib.hosts.scripts import CODES, asked, call, script, text
+from releaselib.process import Output
 
 SCRIPTS = sorted(path.name for path in (real.LIBRARY / "hosts/remote").glob("*.sh"))
 
@@ -72,3 +73,14 @@ def test_a_script_that_fails_for_no_known_reason_tells_its_name_and_code(tmp_pat
     with pytest.raises(CommandFailed) as caught:
         call(fleet.remote(fleet.stage.app[0]), "nginx_control.sh", action="test", nginx_of="own", prefix="/nowhere")
     assert caught.value.what == "local: nginx_control.sh failed (exit code 1)"
+
+
+def test_a_login_that_prints_words_of_its_own_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bash reads ~/.bashrc also for a command over ssh."""
+    fleet = Fleet(real.stage(tmp_path))
+    remote = fleet.remote(fleet.stage.app[0])
+    monkeypatch.setattr(remote, "run", lambda *words, **more: Output(0, "Welcome to h1\n{}\n", ""))
+    with pytest.raises(CommandFailed, match="was not all that printed there") as caught:
+        asked(remote, "facts.sh")
+    assert caught.value.cause == "Welcome to h1\n{}"
+    assert "~/.bashrc" in caught.value.next_step

@@ -1,6 +1,5 @@
 """The look at hosts before anything is done; it changes nothing."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from releaselib.decide.view import AppSeen, Lost, ProxySeen, View
 from releaselib.errors import ReleaseError
 from releaselib.hosts.connection import Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.scripts import call
+from releaselib.hosts.scripts import asked
 
 LINES = 200
 """How much of the journal is seen with each look: what happened lately."""
@@ -31,9 +30,9 @@ def wanted(stage: Stage, host: Host, role: str) -> dict[str, Any]:
 
 def facts(remote: Remote, role: str) -> dict[str, Any]:
     """What one host holds now, in the form that `facts.py` prints. Raises CommandFailed."""
-    asked = wanted(remote.stage, remote.host, role)
+    given = wanted(remote.stage, remote.host, role)
     hint = "apt-get install python3 there, or set python of the stage"
-    return dict(json.loads(call(remote, "facts.sh", given=asked, next_step=hint)))
+    return dict(asked(remote, "facts.sh", given=given, next_step=hint))
 
 
 def look(fleet: Fleet, app: Sequence[Host]) -> View:

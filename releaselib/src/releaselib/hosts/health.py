@@ -1,13 +1,12 @@
 """Asking processes for their health: on their own host, or from a proxy."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import call
+from releaselib.hosts.scripts import asked
 from releaselib.process import quoted
 
 
@@ -42,8 +41,8 @@ def at_start(stage: Stage, slot: str, version: str) -> dict[str, Any]:
 
 def check(remote: Remote, slot: str, version: str, timeout: int = 0) -> None:
     """Ask every process of a slot on its own host, for ``timeout`` seconds. Raises CommandFailed."""
-    asked = question(remote.stage, own(remote.stage, slot), version, timeout=timeout)
-    failing = dict(json.loads(call(remote, "health.sh", given=asked, seconds=timeout)))
+    given = question(remote.stage, own(remote.stage, slot), version, timeout=timeout)
+    failing = dict(asked(remote, "health.sh", given=given, seconds=timeout))
     if failing:
         raise CommandFailed(
             f"{remote.host.name}: slot {slot} is not healthy",

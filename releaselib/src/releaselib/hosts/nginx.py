@@ -8,7 +8,6 @@ nginx has loaded: it is reloaded before a switch, and only when its hosts, ports
 
 import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from releaselib.decide.view import Served
 from releaselib.decide.watch import Traffic
 from releaselib.errors import ConfigError
 from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import call
+from releaselib.hosts.scripts import asked, call
 from releaselib.render import render
 
 TEMPLATE = "release.d/nginx.conf.j2"
@@ -189,14 +188,17 @@ def retire(remote: Remote, slot: str) -> int:
 
     Returns how many were still open after ``drain_timeout`` seconds. Raises CommandFailed for the live slot.
     """
-    limit = remote.stage.drain_timeout
-    return int(call(remote, "nginx_open.sh", slot=slot, limit=limit, retire="yes", seconds=limit))
+    return _open(remote, slot, "yes")
 
 
 def open_requests(remote: Remote, slot: str) -> int:
     """Wait until no request is open to a slot; how many are, after ``drain_timeout`` seconds."""
+    return _open(remote, slot, "no")
+
+
+def _open(remote: Remote, slot: str, retire: str) -> int:
     limit = remote.stage.drain_timeout
-    return int(call(remote, "nginx_open.sh", slot=slot, limit=limit, retire="no", seconds=limit))
+    return int(asked(remote, "nginx_open.sh", slot=slot, limit=limit, retire=retire, seconds=limit))
 
 
 def canary(remote: Remote, slot: str) -> None:
@@ -206,8 +208,8 @@ def canary(remote: Remote, slot: str) -> None:
 
 def watch(remote: Remote, action: str) -> dict[str, Traffic]:
     """``start``, ``read`` or ``stop`` to have nginx write down how requests go; upstream -> traffic since start."""
-    told = call(remote, "nginx_watch.sh", action=action, next_step="fab status").strip()
-    return {name: Traffic(*counts) for name, counts in json.loads(told or "{}").items()}
+    told = asked(remote, "nginx_watch.sh", action=action, next_step="fab status")
+    return {name: Traffic(*counts) for name, counts in told.items()}
 
 
 def maintenance(remote: Remote, text: str) -> None:

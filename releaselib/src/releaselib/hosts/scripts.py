@@ -16,6 +16,7 @@ from typing import Any
 from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import TIMED_OUT, Remote, Running
+from releaselib.process import tail
 
 CODES = {
     66: "the slot is empty",
@@ -74,6 +75,19 @@ def call(
         words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
         raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=next_step)
     return done.stdout
+
+
+def asked(remote: Remote, name: str, **how: Any) -> Any:
+    """The same, of a script that prints JSON. Raises CommandFailed also when something else stands there."""
+    text = call(remote, name, **how)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise CommandFailed(
+            f"{remote.host.name}: {name} was not all that printed there",
+            cause=tail(text),
+            next_step="have a login without a terminal print nothing there: look at ~/.bashrc and ~/.profile",
+        ) from None
 
 
 def start(remote: Remote, name: str, **values: object) -> Running:

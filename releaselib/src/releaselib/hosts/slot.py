@@ -10,7 +10,7 @@ from releaselib import output
 from releaselib.decide.files import File
 from releaselib.decide.release import Release
 from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import call
+from releaselib.hosts.scripts import asked, call
 
 UNCOUNTED = ("release.json", "boot.sh", "boot.service")
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
@@ -56,7 +56,7 @@ def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File |
 
 def settings(remote: Remote, slot: str, key: str) -> dict[str, str]:
     """A keyed hash of each setting that a slot has on one host: see :func:`keyed`. Raises CommandFailed."""
-    return dict(json.loads(call(remote, "slot_settings.sh", slot=slot, given={"key": key}, next_step="fab status")))
+    return dict(asked(remote, "slot_settings.sh", slot=slot, given={"key": key}, next_step="fab status"))
 
 
 def keyed(values: Mapping[str, str], key: str) -> dict[str, str]:

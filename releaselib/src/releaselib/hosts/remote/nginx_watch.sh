@@ -11,3 +11,4 @@ case $action in
     read) run_python "$nginx_watch_py" "$watch_log" "$watching" ;;
     stop) rm -f "$watching" ;;
 esac
+[ "$action" = read ] || echo '{}'
