@@ -124,6 +124,17 @@ def common(words: str, *args: str, given: Any = None, **keys: Any) -> Done:
     return subprocess.run(argv, input=json.dumps(given or {}), capture_output=True, text=True)
 
 
+def test_a_setting_is_no_value_of_the_script_that_starts_a_slot(tmp_path: Path) -> None:
+    (tmp_path / "tools/bin").mkdir(parents=True)
+    (tmp_path / "log").mkdir()
+    (tmp_path / "environment").write_text("export cache=redis://h/0\n")
+    (tmp_path / "tools/bin/supervisord").write_text('#!/bin/sh\necho "$cache $PYTHONPYCACHEPREFIX"\n')
+    (tmp_path / "tools/bin/supervisord").chmod(0o755)
+    assert (
+        common(f"start_slot {tmp_path}; cat {tmp_path}/log/start.log").stdout == "redis://h/0 /nowhere/cache/bytecode\n"
+    )
+
+
 PYTHONS = {
     "any": ("", "python3"),
     "a version": (f"{sys.version_info.major}.{sys.version_info.minor}", "python3."),
