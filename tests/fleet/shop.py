@@ -43,6 +43,7 @@ class Shop:
     versions: list[str]
     visitors: Visitors = field(default_factory=lambda: Visitors([]))
     excused: list[tuple[float, float, str, str]] = field(default_factory=list)
+    advised: set[str] = field(default_factory=set)
 
     # --- what is done
 
@@ -58,6 +59,7 @@ class Shop:
             act(self.configured(**(stage or {})), "test", *words, **options)
         assert caught.value.exit_code == code, str(caught.value)
         assert caught.value.next_step
+        self.advised.add(caught.value.next_step)
         return str(caught.value)
 
     def refused(self, *words: Any, **options: Any) -> str:
