@@ -73,6 +73,13 @@ def test_a_slot_that_visitors_get_is_served_though_release_toml_has_it_no_more()
     assert "upstream my_shop_c {" in files["http.conf"]
 
 
+def test_one_canary_of_very_many_hosts_has_a_share() -> None:
+    """nginx refuses a share of 0.0%, and takes two digits behind the point."""
+    stage = real.stage(Path("/shop"), app=["10.0.[0:9].[1:250]"], proxy=["p1"], canary=1)
+    known = {"a": served("1.0", "10.0.0.1:8800", hosts=("10.0.0.1",))}
+    assert "{ 0.04% 1; * " in nginx.configuration(TEMPLATE, stage, known).files["http.conf"]
+
+
 def test_a_configuration_is_another_one_only_when_nginx_must_load_it() -> None:
     stage = real.stage(Path("/shop"))
     first = nginx.configuration(TEMPLATE, stage, BOTH)

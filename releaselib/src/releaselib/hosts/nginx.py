@@ -60,7 +60,7 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
         "slots": dict.fromkeys((*stage.slots, *known)),
         "upstreams": {slot: known[slot].servers for slot in sorted(known)},
         "canaries": {slot: servers(stage, first, slot) for slot in sorted(known)} if first else {},
-        "share": round(100 * len(first) / len(stage.app), 1),
+        "share": round(100 * len(first) / len(stage.app), 2),
     }
     files = {
         "site.conf": site(template, stage),
