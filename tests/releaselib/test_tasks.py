@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 import re
@@ -87,6 +88,14 @@ def test_every_name_that_the_library_promises_is_there_and_in_the_documentation(
     assert {name for name, again in typed if name == again} == promised
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = releaselib.nothing
+
+
+def test_every_function_that_the_docs_name_by_its_module_is_there() -> None:
+    docs = (real.ROOT / "docs/functions.md").read_text("utf-8")
+    named = re.findall(r"`(wheels|index|hosts|decide)\.(\w+)\.(\w+)`", docs)
+    assert len(named) > 5
+    for folder, module, name in named:
+        assert callable(getattr(importlib.import_module(f"releaselib.{folder}.{module}"), name)), name
 
 
 CODES: dict[type[ReleaseError], int] = {

@@ -18,7 +18,7 @@ NOTHING = Wanted()
 def release(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     """Release a commit to a stage: version, build, publish, stage, switch, prove.
 
-    Of ``wanted`` it takes version, name, ref, slot and profile.
+    Of ``wanted`` it takes all.
     """
     report = carry_out(project, stage, "release", wanted)
     if project.forge and project.forge.release and not project.stage(stage).local:
@@ -34,13 +34,13 @@ def plan(project: Project, stage: str, wanted: Wanted = NOTHING, action: str = "
 def deploy(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     """Stage a published version, by default the newest, in an idle slot; changes nothing for visitors.
 
-    Of ``wanted`` it takes version, slot, profile and hosts.
+    Of ``wanted`` it takes version, slot, profile, hosts, exclude and wait.
     """
     return carry_out(project, stage, "deploy", wanted)
 
 
 def quickdeploy(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
-    """Build, publish and stage a commit, without a switch; ``wanted`` as for release."""
+    """Build, publish and stage a commit, without a switch; ``wanted`` as for release, but for canary_only."""
     return carry_out(project, stage, "quickdeploy", wanted)
 
 
@@ -50,7 +50,10 @@ def switch(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
 
 
 def join(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
-    """Bring the live release to the hosts that were left out, are new or were rebuilt; then visitors, too."""
+    """Bring the live release to the hosts that were left out, are new or were rebuilt; then visitors, too.
+
+    Of ``wanted`` it takes hosts, exclude and wait.
+    """
     return carry_out(project, stage, "join", wanted)
 
 

@@ -41,7 +41,7 @@ class Session:
         return gathered(self.project.root, self.stage)
 
     def look(self, app: Sequence[Host] | None = None) -> View:
-        """See every host at once, or of the app hosts only these."""
+        """See every host, or of the app hosts only these."""
         return facts.look(self.fleet, self.stage.app if app is None else app)
 
     @contextmanager

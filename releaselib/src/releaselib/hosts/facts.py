@@ -36,7 +36,7 @@ def facts(remote: Remote, role: str) -> dict[str, Any]:
 
 
 def look(fleet: Fleet, app: Sequence[Host]) -> View:
-    """See these app hosts and every proxy at once, and what the journal tells.
+    """See these app hosts, then every proxy, and what the journal tells.
 
     A host that cannot be looked at is in ``view.lost`` with its reason.
     """

@@ -59,7 +59,7 @@ def command(server: Server, *, background: bool = False) -> tuple[str, ...]:
 
 
 def install(server: Server, username: str, password: str) -> None:
-    """Make folder, virtualenv and the user who may upload. What is there already is kept."""
+    """Make folder, virtualenv and the user who may upload. What is there already is kept, but the user's password."""
     packages = server.folder / "packages"
     packages.mkdir(parents=True, exist_ok=True)
     venv = server.folder / "venv"
