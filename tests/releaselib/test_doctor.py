@@ -9,6 +9,7 @@ import pytest
 
 import real
 from releaselib import config
+from releaselib.actions.machines import control_nginx
 from releaselib.actions.status import doctor
 from releaselib.config.file import Project
 from releaselib.errors import ConfigError
@@ -43,3 +44,10 @@ def test_doctor_finds_what_stops_a_release_before_its_build(
         whole = project(repository, web.url, "[supervisord]\n")
         assert doctor(whole, "test", "").startswith("nothing stands against a release to test")
     assert not Path(whole.stage("test").prefix, "slots").exists()
+
+
+def test_a_site_that_cannot_be_rendered_is_no_failure_of_a_proxy(short: Path, identity: None) -> None:
+    found = project(real.Repository(short / "r"), "http://127.0.0.1:9", "[supervisord]\n")
+    (found.root / "release.d/nginx.conf.j2").write_text(SITE + "{{ colour }}")
+    with pytest.raises(ConfigError, match="'colour' is undefined"):
+        control_nginx(found, "test", "setup")

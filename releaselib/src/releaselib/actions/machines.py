@@ -50,16 +50,16 @@ def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "",
         session(project, stage, start=False) as at,
         at.locked(f"nginx.{action}") if action != "test" else nullcontext(),
     ):
-        view = at.look(()) if action == "setup" else None
         if action == "stop":
             require_yes(at.stage, at.look(()), "nginx.stop", yes)
+        if action == "setup":
+            view, start = at.look(()), boot.files(at.stage)
+            conf = nginx.configuration(project.template(nginx.TEMPLATE), at.stage, view.known)
 
         def act(remote: Remote) -> str:
-            if not view:
+            if action != "setup":
                 return nginx.control(remote, action) or "done"
-            known, template = view.known, project.template(nginx.TEMPLATE)
-            conf = nginx.configuration(template, at.stage, known)
-            nginx.configure(remote, conf, known, adopt=view.live, boot=boot.files(at.stage))
+            nginx.configure(remote, conf, view.known, adopt=view.live, boot=start)
             return "set up"
 
         return at.fleet.each(select(at.stage.proxy, hosts), act).named(f"proxies failed: nginx.{action}")
