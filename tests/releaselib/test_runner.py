@@ -148,6 +148,15 @@ def test_a_hook_that_fails_is_named_with_what_visitors_get(
     assert caught.value.exit_code == 8
 
 
+def test_a_hook_without_a_name_of_its_own_is_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    def announce(channel: str, plan: Plan) -> None:
+        raise KeyError(channel)
+
+    monkeypatch.setattr(hooks, "_hooks", {"pre_deploy": [functools.partial(announce, "team")]})
+    with pytest.raises(HookFailed, match=r"the hook functools\.partial\(.*announce.* failed: KeyError: 'team'"):
+        hooks.run("pre_deploy", None)
+
+
 def test_the_failure_itself_is_told_also_when_the_journal_is_lost_with_it(
     here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

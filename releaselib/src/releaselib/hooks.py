@@ -49,7 +49,7 @@ def run(name: str, *args: object) -> None:
         except (Exception, SystemExit) as error:
             lines = traceback.format_exception(error)
             raise HookFailed(
-                f"the hook {hook.__name__} ({name}) failed: {type(error).__name__}: {error}",
+                f"the hook {getattr(hook, '__name__', hook)} ({name}) failed: {type(error).__name__}: {error}",
                 cause=tail("".join(lines), 6),
                 next_step="mend the hook in fabfile.py, then run it again; fab status shows what is where",
             ) from error
