@@ -1087,7 +1087,7 @@ def test_a_release_that_fails_says_what_is_not_touched(project: Path, forge: Sta
     with pytest.raises(ForgeFailed, match="does not allow") as failure:
         release(project, forge)
     assert "the tag and the packages are as they were" in str(failure.value)
-    assert failure.value.next_step == "fab release --version 2026.11.23.1"
+    assert failure.value.next_step == "fab repo.release --version 2026.11.23.1"
 
 
 CHANGELOG = """# Changelog

@@ -41,7 +41,7 @@ def make_release(
     Returns the address of its page.
     """
     account = ["the tag and the packages are as they were; the release on the forge is not made"]
-    with accounted(lambda: account, f"fab release --version {tag.removeprefix('v')}"):
+    with accounted(lambda: account, f"fab repo.release --version {tag.removeprefix('v')}"):
         client = connect(target, token, patience)
         page = _page(client, tag) or _make(client, tag, notes)
         say(f"release {tag}: {page}")
