@@ -365,6 +365,10 @@ def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remot
         staged.answer("a")
     for _ in range(2):
         act("shutdown")
+    assert act("status") == act("stop") == "slot a is stopped\n"
+    with pytest.raises(CommandFailed, match="the slot is stopped") as caught:
+        act("restart")
+    assert caught.value.cause == "slot a is stopped: nothing to restart"
     view = look(Fleet(where), where.app)
     (app,) = view.app.values()
     assert (app.slots["a"].running, app.slots["a"].healthy) == (False, True)
@@ -374,8 +378,8 @@ def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remot
 
 
 def test_of_an_empty_slot_there_is_nothing_to_start(where: Stage, remote: Remote) -> None:
-    for action in ("remove", "shutdown", "status"):
-        assert slot.act(remote, action, "b") == ""
+    for action, words in {"remove": "", "shutdown": "slot b is empty\n", "status": "slot b is empty\n"}.items():
+        assert slot.act(remote, action, "b") == words
     with pytest.raises(CommandFailed) as caught:
         slot.act(remote, "start", "b")
     assert caught.value.cause == "slot b is empty: nothing to start"

@@ -20,6 +20,7 @@ from releaselib.process import tail
 
 CODES = {
     66: "the slot is empty",
+    67: "the slot is stopped",
     68: "nginx is not installed",
     69: "there is no such Python on this host",
     70: "its files cannot be written",

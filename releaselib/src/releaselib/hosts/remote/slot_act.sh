@@ -12,11 +12,21 @@ for slot in $chosen; do
     if [ ! -e "$folder/supervisord.conf" ]; then
         case $action in
             remove) rm -rf "$folder" ;;
-            shutdown | status) say "slot $slot is empty" ;;
+            shutdown | status) echo "slot $slot is empty" ;;
             *) fail 66 "slot $slot is empty: nothing to $action" ;;
         esac
         continue
     fi
+    case $action in
+        remove | shutdown | start) ;;
+        *)
+            alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || {
+                [ "$action" = status ] || [ "$action" = stop ] || fail 67 "slot $slot is stopped: nothing to $action"
+                echo "slot $slot is stopped"
+                continue
+            }
+            ;;
+    esac
     case $action in
         remove)
             stop_slot "$folder"
