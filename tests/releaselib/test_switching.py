@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,3 +86,19 @@ def test_only_what_makes_a_page_on_the_forge_needs_a_token_for_it(
     at = Session(project, stage, Fleet(stage))
     with pytest.raises(Refused, match="no token for GitLab") if action == "release" else nullcontext():
         planning.checked_for(at, action, Wanted())
+
+
+def test_a_switch_that_goes_on_tells_only_of_hosts_that_are_served_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: self)
+    monkeypatch.setattr(nginx, "switch", lambda remote, slot, serves: None)
+    monkeypatch.setattr(switching, "_sample", lambda run: None)
+    stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"])
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])  # app2 was left out
+    plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app, "a"))
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    journal: Any = SimpleNamespace(write=lambda event: None)
+    run = Run(at, plan, view, journal, tmp_path)
+    switching.switch(run)
+    assert [host.name for host in run.hosts] == ["app1"]

@@ -195,8 +195,7 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
         return None
-    hosts = tuple(host for host in at.stage.app if host.name in served.hosts)
-    return Aim(seen.action, SWITCH, served.release, slot, hosts)
+    return Aim(seen.action, SWITCH, served.release, slot, at.stage.app)
 
 
 def _joining(seen: Seen) -> Aim:

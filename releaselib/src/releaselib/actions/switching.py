@@ -28,7 +28,8 @@ def switch(run: Run) -> None:
         _prepare(run)
     elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
         known = run.view.known[run.plan.slot]
-        run.hosts, run.serves = list(run.plan.app), nginx.line(run.at.stage, run.plan.slot, known)
+        run.hosts = [host for host in run.plan.app if host.name in known.hosts]
+        run.serves = nginx.line(run.at.stage, run.plan.slot, known)
     if run.plan.live and run.plan.live != run.plan.slot:
         _sample(run)
     if run.at.stage.auto_rollback:
