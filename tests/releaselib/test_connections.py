@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -274,6 +277,23 @@ def test_input_and_output_beyond_every_buffer_pass_each_other(remote: Remote) ->
     done = remote.run(("cat",), text)
     assert done.code == 0
     assert done.stdout.endswith("x" * 1000)
+
+
+def test_ctrl_c_reaches_no_command_on_this_machine() -> None:
+    """A terminal tells its whole group of processes; a switch that has begun must come to its end."""
+    show = ("sh", "-c", "cut -d ' ' -f 6 /proc/$$/stat")
+    running = _here().start(show)
+    for session in (_here().run(show).stdout, running.receive()):
+        assert int(session) != os.getsid(0)
+    running.finish()
+
+
+def test_closing_this_machine_ends_what_is_at_work_there_with_its_children() -> None:
+    here = _here()
+    begun = time.monotonic()
+    threading.Timer(0.3, here.close).start()
+    assert here.run(("sh", "-c", "sleep 60; echo on")) == Output(-15, "", "")
+    assert time.monotonic() - begun < 30
 
 
 def test_words_for_a_command_on_this_machine_that_has_ended_are_a_failure_of_the_host() -> None:

@@ -1,5 +1,7 @@
 """This machine as a host, without ssh."""
 
+import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -12,28 +14,44 @@ from releaselib.process import Output
 
 
 class Here:
-    """The machine that the command runs on."""
+    """The machine that the command runs on.
+
+    What it is told runs in sessions of their own: ctrl-c is for `fab`, and not for a switch that it has begun.
+    """
 
     def __init__(self, host: Host, stage: Stage) -> None:
         self.host, self.stage, self.fence = host, stage, 0
+        self._at_work: list[subprocess.Popen[bytes]] = []
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end."""
         limit = self.stage.command_timeout + seconds
-        try:
-            done = subprocess.run(
-                list(argv), input=text.encode(), cwd="/", capture_output=True, timeout=limit, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return Output(TIMED_OUT, "", f"no end after {limit:g} s")
-        return Output(done.returncode, str(Kept(done.stdout)), str(Kept(done.stderr)))
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            list(argv), cwd="/", stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        ) as process:
+            self._at_work.append(process)
+            try:
+                out, err = process.communicate(text.encode(), limit)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return Output(TIMED_OUT, "", f"no end after {limit:g} s")
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                self._at_work.remove(process)
+        return Output(process.returncode, str(Kept(out)), str(Kept(err)))
 
     def start(self, argv: Sequence[str]) -> Running:
         """Start a command and go on."""
         return _Process(argv)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """End what is at work, with all that it has started and that is no daemon."""
+        for process in list(self._at_work):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 class _Process:
@@ -47,6 +65,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._err,
+            start_new_session=True,
         )
 
     def send(self, line: str) -> None:
