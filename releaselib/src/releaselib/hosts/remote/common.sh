@@ -72,10 +72,11 @@ wait_gone() { # wait_gone PID
 # links the same file into each slot.
 start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
     ( # the settings are in the environment of its processes, and of nothing else
-        export PYTHONPYCACHEPREFIX="$cache/bytecode" # before them: one of them may be called cache
+        set -- "$1" "$cache/bytecode" # before them: one of them may be called cache
         # shellcheck source=/dev/null
         [ ! -e "$1/environment" ] || . "$1/environment"
-        exec "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1
+        PYTHONPYCACHEPREFIX="$2" \
+            exec "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1
     ) || {
         cat "$1/log/start.log" >&2
         fail 73 "supervisord does not start"
