@@ -23,7 +23,7 @@ from .shop import Shop, edited
 pytestmark = pytest.mark.hosts
 
 HARMED = str(Path(__file__).with_name("harmed.py"))
-BOUNDARIES = [f"{side} {event}" for event in KINDS if event != "failed" for side in ("before", "after")]
+BOUNDARIES = [f"{side} {event}" for event in KINDS if event not in ("failed", "ran") for side in ("before", "after")]
 """Before and after each event that a release tells the journal, in order."""
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 ALL = os.environ.get("FAULTS") == "all"

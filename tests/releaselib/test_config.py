@@ -13,8 +13,10 @@ from pydantic_core import PydanticUndefined
 
 import real
 from releaselib import config
+from releaselib.config.app import PORT_STEP, App, Once
 from releaselib.config.stage import Stage
-from releaselib.config.tables import PORT_STEP, App, Forge, Index, OwnIndex, StageTable, Table
+from releaselib.config.table import Table
+from releaselib.config.tables import Forge, Index, OwnIndex, StageTable
 from releaselib.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -175,6 +177,11 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     "a port of the system": ({"port_base": 80}, "port_base: input should be greater than or equal to 1024"),
     "a requirement that is none": ({"requires": ["gunicorn >> 23"]}, "requires.0: is no requirement like gunicorn>=23"),
     "a command with an open quote": ({"secrets_command": "pass 'a"}, "secrets_command: is no command line"),
+    "a command that says nothing": ({"run": {"migrate": {"command": " "}}}, "run.migrate.command: is empty"),
+    "a moment that is none": (
+        {"run": {"migrate": {"command": "x", "when": "now"}}},
+        "run.migrate.when: input should be 'before_start', 'before_switch' or 'after_switch'",
+    ),
     "a health page without a slash": ({"health": "healthz"}, "health: must be a path that starts with a slash"),
     "an nginx of another kind": ({"nginx": "apache"}, "nginx: input should be 'system' or 'own'"),
     "a listen without a port": ({"listen": "unix:/run/x"}, "listen: must begin with a port or address:port"),
@@ -443,7 +450,13 @@ def test_values_are_frozen() -> None:
 # --- the documentation
 
 DOCS = (real.ROOT / "docs/release-toml.md").read_text("utf-8")
-DOCUMENTED: dict[str, type[Table]] = {"index": Index, "app": App, "stages.NAME": StageTable, "forge": Forge}
+DOCUMENTED: dict[str, type[Table]] = {
+    "index": Index,
+    "app": App,
+    "app.run.NAME": Once,
+    "stages.NAME": StageTable,
+    "forge": Forge,
+}
 DERIVED = {
     "access_log",
     "listen",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from releaselib.decide.journal import (
     Event,
     Failed,
     History,
+    Ran,
     Report,
     Staged,
     Switched,
@@ -29,7 +31,8 @@ STAGED = Staged("b", ["h1"], TWO)
 AGAIN = Staged("b", ["h1"], replace(TWO, wheels={"shop": "2.0", "tornado": "6.6"}))
 OTHER = Staged("a", ["h1"], real.release("1.0", 1, wheels={"shop": "1.0"}))
 STRANGE = Failed("release", "größe\u2028☃")
-EVERY: tuple[Event, ...] = (BEGAN, STAGED, Switching("b", "a"), Switched("b", "a"), STRANGE, Report("release"))
+RAN = Ran("migrate", ["h1"], TWO)
+EVERY: tuple[Event, ...] = (BEGAN, STAGED, RAN, Switching("b", "a"), Switched("b", "a"), STRANGE, Report("release"))
 DONE, FAILED, SWITCHING = Report("release"), Failed("release", "no"), Switching("b")
 
 
@@ -99,3 +102,16 @@ def test_the_number_of_the_last_staging_is_known_also_when_it_failed() -> None:
     assert History((BEGAN, FAILED)).staged == 4
     assert History((Began("release", release=real.release("1.0", 7)),)).staged == 7, "of an older library"
     assert History().staged == 0
+
+
+RUNS: dict[str, tuple[tuple[str, Any], set[str]]] = {
+    "that command of that release": (("migrate", TWO), {"h1", "h2"}),
+    "staged again": (("migrate", replace(TWO, staged=9, serial=7)), {"h1", "h2"}),
+    "another command": (("collect", TWO), set()),
+    "another release": (("migrate", real.release("3.0", 2)), set()),
+}
+
+
+@pytest.mark.parametrize(("asked", "hosts"), RUNS.values(), ids=RUNS)
+def test_it_is_known_where_a_command_has_run_for_a_release(asked: tuple[str, Any], hosts: set[str]) -> None:
+    assert History((STAGED, RAN, Ran("migrate", ["h2"], TWO), DONE)).ran(*asked) == hosts

@@ -453,6 +453,35 @@ def test_a_tool_that_does_not_run_is_made_again(
     real.end_slots(where, "b")
 
 
+def run_there(remote: Remote, line: str, timeout: int = 60) -> str:
+    return slot.command(remote, "a", line, timeout=timeout, name="migrate")
+
+
+def test_a_command_runs_in_a_slot_as_its_processes_run(
+    staged: Shop, where: Stage, remote: Remote, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = "import my_shop, os; print(os.getcwd(), os.environ['RELEASE_VERSION'])"
+    said = run_there(remote, f'echo one; echo; python -c "{program}"')
+    assert said == f"one\n\n{folder(where, 'a')} 1.0"
+    assert f"{where.app[0].name}: one\n" in capsys.readouterr().err
+    assert (folder(where, "a") / "log/run-migrate.log").read_text() == f"{said}\n"
+
+
+FAILING = {
+    "its exit code": ("echo no table; exit 3", "exit code 3"),
+    "its time": ("echo no end; sleep 600", "exit code 124"),
+}
+
+
+@pytest.mark.parametrize(("line", "words"), FAILING.values(), ids=FAILING)
+def test_a_command_that_fails_there_is_told_with_its_last_lines(
+    staged: Shop, remote: Remote, line: str, words: str
+) -> None:
+    with pytest.raises(CommandFailed, match=words) as caught:
+        run_there(remote, line, timeout=1)
+    assert caught.value.cause.startswith(line.split(";")[0].removeprefix("echo "))
+
+
 def test_a_slot_that_holds_exactly_this_and_is_healthy_is_left_as_it_is(
     staged: Shop, where: Stage, remote: Remote
 ) -> None:

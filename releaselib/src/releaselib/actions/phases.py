@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from releaselib import index
-from releaselib.actions import switching, wheels, workers
+from releaselib.actions import once, switching, wheels, workers
 from releaselib.actions.run import Run
 from releaselib.decide import settings
 from releaselib.decide.budget import Budget
@@ -51,14 +51,16 @@ def stage(run: Run) -> None:
     asked = health.at_start(at.stage, plan.slot, release.version)
     content = slot.files(release, plan.files["supervisord.conf"], (pins.release, pins.tools), asked)
     content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
-    starts = bool(plan.proxy) or at.stage.overlap
+    later = any(phase.name == "before_start" for phase in plan.phases)
+    starts = (bool(plan.proxy) or at.stage.overlap) and not later
     results = at.fleet.each(plan.app, lambda remote: slot.stage_release(remote, plan.slot, content, uv, start=starts))
     done = results.within(_budget(run))
     run.hosts = list(done)
     if kept := [host.name for host, outcome in done.items() if outcome == "kept"]:
         say(f"{len(kept)} of {len(plan.app)} hosts hold it already")
     run.record(Staged(plan.slot, [host.name for host in run.hosts], release))
-    say(f"{release.version} is healthy in slot {plan.slot} on {len(run.hosts)} of {len(plan.app)} hosts")
+    state = "healthy" if starts else "installed"
+    say(f"{release.version} is {state} in slot {plan.slot} on {len(run.hosts)} of {len(plan.app)} hosts")
 
 
 def _retire(run: Run) -> None:
@@ -106,6 +108,18 @@ def healthy(run: Run) -> None:
     run.hosts = list(results.succeeded)
 
 
+def before_start(run: Run) -> None:
+    """Run what belongs before the start, then start the slot on every host. Raises HostsFailed."""
+    once.run(run, "before_start")
+
+    def begin(remote: Remote) -> None:
+        slot.act(remote, "start", run.plan.slot)
+        health.check(remote, run.plan.slot, run.plan.release.version, run.at.stage.health_timeout)
+
+    if run.plan.proxy or run.at.stage.overlap:
+        run.hosts = list(run.at.fleet.each(run.hosts, begin).within(_budget(run)))
+
+
 def stop(run: Run) -> None:
     """Stop the old slot after a switch where it is not kept warm, once no request is open to it."""
     plan, each, limit = run.plan, run.at.fleet.each, run.at.stage.drain_timeout
@@ -130,6 +144,9 @@ ACTS: dict[str, Callable[[Run], None]] = {
     "build": build,
     "publish": publish,
     "stage": stage,
+    "before_start": before_start,
+    "before_switch": lambda run: once.run(run, "before_switch"),
+    "after_switch": lambda run: once.run(run, "after_switch"),
     "health": healthy,
     "switch": switch,
     "prove": switching.prove,

@@ -10,7 +10,7 @@ from releaselib.config.inventory import Host, select
 from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
-from releaselib.decide.plan import AGAIN, PHASES, SWITCH, Aim, Plan, make
+from releaselib.decide.plan import AFTER, AGAIN, PHASES, Aim, Plan, make
 from releaselib.decide.problems import require_agreement
 from releaselib.decide.release import Release, Wanted
 from releaselib.decide.slots import idle_slot, known_slot, rollback_slot
@@ -76,7 +76,8 @@ def _of_commit(seen: Seen) -> Aim:
     before = _cut_off(seen, found.commit)
     if before and before.release and before.slot in {one.slot for one in view.proxy.values()}:
         say(f"going on with {before.what}, which some visitors get already")
-        return Aim(seen.action, SWITCH, before.release, before.slot, at.stage.app, live=before.live)
+        phases = tuple(name for name in PHASES[seen.action] if name in AFTER)
+        return Aim(seen.action, phases, before.release, before.slot, at.stage.app, live=before.live)
     require_agreement(view)
     if before and before.release:
         say(f"going on with {before.what}")
@@ -195,7 +196,8 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
         return None
-    return Aim(seen.action, SWITCH, served.release, slot, at.stage.app)
+    phases = tuple(name for name in PHASES[seen.action] if name != "health")
+    return Aim(seen.action, phases, served.release, slot, at.stage.app)
 
 
 def _joining(seen: Seen) -> Aim:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from releaselib.config.inventory import nearest
 from releaselib.config.stage import Stage, conflicts
-from releaselib.config.tables import File, Forge, Index, Table
+from releaselib.config.table import Table
+from releaselib.config.tables import File, Forge, Index
 from releaselib.errors import ConfigError
 
 if sys.version_info >= (3, 11):

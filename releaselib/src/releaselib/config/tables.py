@@ -1,53 +1,18 @@
-"""The tables of release.toml as frozen values: index, app, stage, forge.
+"""The tables of release.toml as frozen values: index, stage, forge, and the file as a whole.
 
 Every check that concerns one key stands beside that key; reading the file is :mod:`file`'s. A key that
 only this program may set stands in a class of its own (:class:`OwnIndex`), out of reach of the file.
 """
 
 import re
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from packaging.requirements import Requirement
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
+from releaselib.config.app import App
 from releaselib.config.inventory import LOCAL, Hosts
-
-SLOTS = "abcdefghi"
-PORT_STEP = 10
-"""Distance between the first ports of two neighbouring slots, and so the most processes of one."""
-
-
-def must(hold: Callable[[Any], object], words: str, kind: Any = AfterValidator) -> Any:
-    """A check of a key: where it does not hold, the value is refused with these words."""
-
-    def check(value: Any) -> Any:
-        if not hold(value):
-            raise ValueError(words.format(value))
-        return value
-
-    return kind(check)
-
-
-class Table(BaseModel):
-    """A table of release.toml: frozen, strict, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-Header = Annotated[str, must(lambda v: re.fullmatch(r"[A-Za-z0-9-]+", v), "is no name of a header: {}")]
-Line = Annotated[str, must(lambda v: v.isprintable() and v.isascii(), "must be one line of ASCII")]
+from releaselib.config.table import Table, must
 
 
 class Layout(Table):
@@ -85,65 +50,6 @@ class OwnIndex(Index):
         """The index that is served at that port of the loopback."""
         url = f"http://127.0.0.1:{port}/"
         return cls(url=f"{url}simple/", upload_url=url, username="releaser", folder=folder)
-
-
-def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
-    """Whether a text can be read so."""
-
-    def check(text: str) -> bool:
-        try:
-            read(text)
-        except ValueError:
-            return False
-        return True
-
-    return check
-
-
-Requirements = Annotated[
-    tuple[Annotated[str, must(_readable(Requirement), "is no requirement like gunicorn>=23: {}")], ...],
-    Field(strict=False),
-]
-Name = Annotated[
-    str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
-]
-
-
-class App(Table):
-    """What runs in a slot; a stage can override each of these."""
-
-    slots: Annotated[
-        tuple[str, ...],
-        Field(strict=False),
-        must(
-            lambda v: len(v) > 1 and len(set(v)) == len(v) and set(v) <= set(SLOTS),
-            f"must be two or more different letters out of {', '.join(SLOTS)}",
-        ),
-    ] = ("a", "b")
-    port_base: int = Field(default=8800, ge=1024, le=65300)
-    processes: Annotated[
-        int,
-        Field(ge=1),
-        must(lambda v: v <= PORT_STEP, f"slots would share ports: each has {PORT_STEP}, {{}} are asked for"),
-    ] = 2
-    health: Annotated[
-        str, must(lambda v: v.startswith("/"), "must be a path that starts with a slash, like /healthz: {}")
-    ] = "/healthz"
-    health_headers: dict[Header, Line] = Field(default_factory=dict)
-    health_status: int = Field(default=200, ge=200, le=599)
-    health_body: str = ""
-    health_version: bool = True
-    health_timeout: int = Field(default=30, ge=1, le=3600)
-    requires: Requirements = ()
-    overlap: bool = True
-    env: dict[Name, str] = Field(default_factory=dict)
-    secrets: tuple[Name, ...] = Field(default=(), strict=False)
-    secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""
-
-    def ports(self, slot: str) -> list[int]:
-        """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""
-        first = self.port_base + PORT_STEP * SLOTS.index(slot)
-        return list(range(first, first + self.processes))
 
 
 def _is_share(value: Any) -> bool:

@@ -54,6 +54,21 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """A command that runs once for a release has run on these hosts."""
+
+    name: str = ""
+    hosts: list[str] = field(default_factory=list)
+    release: Release | None = None
+    event: str = field(default="ran", init=False)
+
+    @property
+    def line(self) -> str:
+        """The event in one line."""
+        return in_line("", self.event, f"{self.name} for {self.release.version if self.release else ''}")
+
+
+@dataclass(frozen=True)
 class Switching:
     """From here on visitors may get the other slot."""
 
@@ -121,8 +136,12 @@ class Report:
         return "\n".join(told + [f"open: {self.url}"] * bool(self.url))
 
 
-Event = Began | Staged | Switching | Switched | Failed | Report
+Event = Began | Staged | Ran | Switching | Switched | Failed | Report
 KINDS: dict[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}
+
+
+def _key(release: Release) -> tuple[str, str]:
+    return release.version, release.commit
 
 
 def in_line(when: str, event: str, what: str) -> str:
@@ -188,6 +207,12 @@ class History:
         """The release with which that version was staged last, its wheels included."""
         found = (event.release for event in reversed(self.events) if isinstance(event, Staged))
         return next((release for release in found if release and release.version == version), None)
+
+    def ran(self, name: str, release: Release) -> set[str]:
+        """The hosts on which the command of that name has run for the release, whichever time it was staged."""
+        found = [one for one in self.events if isinstance(one, Ran) and one.name == name and one.release]
+        same = [one for one in found if one.release and _key(one.release) == _key(release)]
+        return {host for one in same for host in one.hosts}
 
     @property
     def staged(self) -> int:

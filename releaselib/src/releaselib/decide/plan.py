@@ -76,23 +76,30 @@ class Aim:
 MAKE = ("build", "publish")
 """Left out where the index has the version already, built from the same commit."""
 SWITCH = ("switch", "prove", "watch", "stop")
-RELEASE = (*MAKE, "stage", "canary", *SWITCH)
+AFTER = (*SWITCH, "after_switch")
+"""What is left to do when some visitors get the release already."""
+RELEASE = (*MAKE, "stage", "before_start", "before_switch", "canary", *AFTER)
 PHASES = {
     "release": RELEASE,
-    "deploy": ("stage",),
-    "quickdeploy": (*MAKE, "stage"),
-    "switch": ("health", *SWITCH),
+    "deploy": ("stage", "before_start"),
+    "quickdeploy": (*MAKE, "stage", "before_start"),
+    "switch": ("health", "before_switch", *AFTER),
     "rollback": ("health", *SWITCH),
-    "join": ("stage", "join"),
+    "join": ("stage", "before_start", "join"),
     "sync": ("join",),
 }
 AGAIN = ("stage", *SWITCH)
-"""The phases of a rollback to what is in no slot any more."""
+"""The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""
+ONCE = ("before_start", "before_switch", "after_switch")
+"""The moments at which commands of the project run once."""
 
 WORDS = {
     "build": "build {version} from {commit} in a clean clone",
     "publish": "upload to {index}, read back, tag",
     "stage": "install {version} in slot {slot}, start it, wait until every process is healthy",
+    "before_start": "run {before_start} there, then start it and wait until every process is healthy",
+    "before_switch": "run {before_switch} in slot {slot}",
+    "after_switch": "run {after_switch} in slot {slot}",
     "health": "start slot {slot} where it does not run, ask every process for its health",
     "switch": "point every proxy from slot {live} to slot {slot}, ask nginx which release it serves",
     "canary": "let some hosts have their share of visitors first, and compare",
@@ -107,6 +114,7 @@ OF_WORKERS = WORDS | {
 }
 ON = {
     "stage": "app",
+    **dict.fromkeys(ONCE, "app"),
     "health": "app",
     "stop": "app",
     "switch": "proxy",
@@ -127,6 +135,7 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
         "index": stage.index.upload_url,
         "slot": aim.slot,
         "live": aim.live or view.live or UNSET,
+        **{moment: ", ".join(_at(stage, moment)) for moment in ONCE},
     }
     words = WORDS if stage.proxy else OF_WORKERS
     return Plan(
@@ -146,11 +155,17 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
     )
 
 
+def _at(stage: Stage, moment: str) -> list[str]:
+    return [f"{name} ({once.command})" for name, once in stage.run.items() if once.when == moment]
+
+
 def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
     """Proxies are proved where there are some; an old slot is stopped if it is not kept warm.
 
     Of workers the switch itself stops the old slot, for there are no visitors to keep.
     """
+    if phase in ONCE:
+        return bool(_at(stage, phase))
     if phase == "canary":
         return bool(stage.proxy) and bool(stage.canary)
     if phase == "watch":

@@ -9,8 +9,11 @@ from typing import Any
 from releaselib import output
 from releaselib.decide.files import File
 from releaselib.decide.release import Release
+from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import asked, call
+from releaselib.hosts.scripts import asked, call, start
+from releaselib.process import tail
+from releaselib.progress import say
 
 UNCOUNTED = ("release.json", "boot.sh", "boot.service")
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
@@ -62,6 +65,27 @@ def settings(remote: Remote, slot: str, key: str) -> dict[str, str]:
 def keyed(values: Mapping[str, str], key: str) -> dict[str, str]:
     """HMAC-SHA256 of each value, in hex, so that two can be compared where neither is known. Pure."""
     return {name: hmac.new(key.encode(), value.encode(), "sha256").hexdigest() for name, value in values.items()}
+
+
+def command(remote: Remote, slot: str, line: str, *, timeout: int, name: str = "") -> str:
+    """Run a shell line in a slot as its processes run; what it prints is told as it comes, and returned.
+
+    ``name`` is that of the log in the slot which keeps it. Raises CommandFailed with its last lines.
+    """
+    running, said = start(remote, "slot_run.sh", slot=slot), []
+    running.send(json.dumps({"command": line, "timeout": timeout, "name": name}))
+    while told := running.receive():
+        if told.startswith("> "):
+            said.append(told[2:])
+            say(f"{remote.host.name}: {told[2:]}")
+    done = running.finish()
+    if done.code:
+        raise CommandFailed(
+            f"{remote.host.name}: {line} failed ({done.last_lines})",
+            cause=tail("\n".join(said)),
+            next_step=f"fab host.logs --slot {slot} --hosts {remote.host.name}",
+        )
+    return "\n".join(said)
 
 
 def act(remote: Remote, action: str, *slots: str) -> str:

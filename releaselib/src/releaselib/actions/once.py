@@ -1,0 +1,30 @@
+"""Commands of the project that run once for a release: migrations, and whatever else must not run on every host."""
+
+from functools import partial
+
+from releaselib.actions.run import Run
+from releaselib.decide.journal import Ran
+from releaselib.hosts import slot
+
+
+def run(run: Run, when: str) -> None:
+    """Run the commands of that moment in the new slot, one after another, as far as they have not run for the release.
+
+    Raises HostsFailed at the first one that fails; a release that goes on runs only what is missing.
+    """
+    plan, stage = run.plan, run.at.stage
+    known = run.view.known.get(plan.slot)
+    holders = run.hosts or [
+        host for host in plan.app if known and host.name in known.hosts
+    ]  # a warm slot is only known
+    for name, once in stage.run.items():
+        if once.when != when:
+            continue
+        ran = set() if once.always else run.view.history.ran(name, plan.release)
+        hosts = [host for host in holders if host.name not in ran] if once.on == "all" else holders[: not ran]
+        act = partial(slot.command, slot=plan.slot, line=once.command, timeout=once.timeout, name=name)
+        results = run.at.fleet.each(hosts, act)
+        serve = plan.release.version if run.switched else plan.live_version or "nothing"
+        results.require(f"hosts failed: {name}; visitors get {serve}", next_step=f"mend it, then fab {plan.action}")
+        if hosts:
+            run.record(Ran(name, [host.name for host in hosts], plan.release))

@@ -1,0 +1,92 @@
+"""The table [app]: what runs in a slot, how its health is asked, and what runs once for a release."""
+
+import re
+import shlex
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from packaging.requirements import Requirement
+from pydantic import Field
+
+from releaselib.config.table import Table, must
+
+SLOTS = "abcdefghi"
+PORT_STEP = 10
+"""Distance between the first ports of two neighbouring slots, and so the most processes of one."""
+
+
+Header = Annotated[str, must(lambda v: re.fullmatch(r"[A-Za-z0-9-]+", v), "is no name of a header: {}")]
+Line = Annotated[str, must(lambda v: v.isprintable() and v.isascii(), "must be one line of ASCII")]
+
+
+def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether a text can be read so."""
+
+    def check(text: str) -> bool:
+        try:
+            read(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+Requirements = Annotated[
+    tuple[Annotated[str, must(_readable(Requirement), "is no requirement like gunicorn>=23: {}")], ...],
+    Field(strict=False),
+]
+Name = Annotated[
+    str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
+]
+
+
+class Once(Table):
+    """A command that runs once for a release, in its slot: where, when, and for how many seconds at most."""
+
+    command: Annotated[str, must(str.strip, "is empty")]
+    when: Literal["before_start", "before_switch", "after_switch"] = "before_switch"
+    on: Literal["one", "all"] = "one"
+    timeout: int = Field(default=600, ge=1)
+    always: bool = False
+
+
+Word = Annotated[str, must(lambda v: re.fullmatch(r"[a-z][a-z0-9_-]*", v), "is no name in small letters: {}")]
+
+
+class App(Table):
+    """What runs in a slot; a stage can override each of these."""
+
+    slots: Annotated[
+        tuple[str, ...],
+        Field(strict=False),
+        must(
+            lambda v: len(v) > 1 and len(set(v)) == len(v) and set(v) <= set(SLOTS),
+            f"must be two or more different letters out of {', '.join(SLOTS)}",
+        ),
+    ] = ("a", "b")
+    port_base: int = Field(default=8800, ge=1024, le=65300)
+    processes: Annotated[
+        int,
+        Field(ge=1),
+        must(lambda v: v <= PORT_STEP, f"slots would share ports: each has {PORT_STEP}, {{}} are asked for"),
+    ] = 2
+    health: Annotated[
+        str, must(lambda v: v.startswith("/"), "must be a path that starts with a slash, like /healthz: {}")
+    ] = "/healthz"
+    health_headers: dict[Header, Line] = Field(default_factory=dict)
+    health_status: int = Field(default=200, ge=200, le=599)
+    health_body: str = ""
+    health_version: bool = True
+    health_timeout: int = Field(default=30, ge=1, le=3600)
+    requires: Requirements = ()
+    overlap: bool = True
+    env: dict[Name, str] = Field(default_factory=dict)
+    secrets: tuple[Name, ...] = Field(default=(), strict=False)
+    secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""
+    run: dict[Word, Once] = Field(default_factory=dict)
+
+    def ports(self, slot: str) -> list[int]:
+        """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""
+        first = self.port_base + PORT_STEP * SLOTS.index(slot)
+        return list(range(first, first + self.processes))
