@@ -50,7 +50,7 @@ MUTANTS = [
     Mutant(
         "a release that works nowhere is switched to by no budget",
         "decide/budget.py",
-        "return min(share(self.said, self.hosts), self.hosts - 1)",
+        "return max(0, min(share(self.said, self.hosts), self.hosts - 1))",
         "return share(self.said, self.hosts)",
         "test_problems.py::test_a_release_that_works_on_no_host_is_never_within_the_budget",
     ),

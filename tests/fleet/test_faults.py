@@ -327,7 +327,7 @@ def test_a_dependency_that_the_index_lacks_is_named_with_the_command_that_mends_
     with committed(shop, "pyproject.toml", "dependencies = [", 'dependencies = [\n    "iniconfig",'):
         text = shop.refused(3, release.release)
     assert "the index lacks iniconfig" in text
-    assert "next: fab index.sync --packages iniconfig" in text
+    assert "next: fab index.sync --stage test --packages iniconfig" in text
     assert index.of(where).files("my-service") == held
     assert shop.holds() == before
     assert shop.events() == [*events, "began", "failed"]
