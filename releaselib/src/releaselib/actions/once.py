@@ -14,9 +14,8 @@ def run(run: Run, when: str) -> None:
     """
     plan, stage = run.plan, run.at.stage
     known = run.view.known.get(plan.slot)
-    holders = run.hosts or [
-        host for host in plan.app if known and host.name in known.hosts
-    ]  # a warm slot is only known
+    # Of a slot that is warm only the proxies' word is known.
+    holders = run.hosts or [host for host in plan.app if known and host.name in known.hosts]
     for name, once in stage.run.items():
         if once.when != when:
             continue
