@@ -3,8 +3,9 @@
 need_python
 folder=$slots/$slot
 [ -x "$folder/venv/bin/python" ] && [ -e "$folder/supervisord.conf" ] || fail 66 "slot $slot is empty"
+set -- "$folder" "$slot_run_py" # before the settings: one of them may have any name
 # shellcheck source=/dev/null
-[ ! -e "$folder/environment" ] || . "$folder/environment"
-cd "$folder"
+[ ! -e "$1/environment" ] || . "$1/environment"
+cd "$1" || exit
 umask 077 # of what is written there, as of its logs
-"$folder/tools/bin/python" -c "$slot_run_py" "$folder" || fail 82 "exit code $?"
+"$1/tools/bin/python" -c "$2" "$1" || fail 82 "exit code $?"
