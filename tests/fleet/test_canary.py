@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -109,3 +109,22 @@ def test_a_release_that_is_bad_for_visitors_is_taken_back_by_itself(shop: Shop) 
     report = shop.release_again(shop.other, **WATCHED)
     assert report.failed == 0
     assert "look at" not in shop.status()
+
+
+@pytest.mark.parametrize("act", [release.rollback, release.release], ids=["rollback", "release"])
+@pytest.mark.parametrize("settings", [{}, WATCHED | {"watch_seconds": 1}], ids=["plain", "watched"])
+def test_what_mends_a_broken_release_is_not_blamed_for_its_errors(
+    shop: Shop, capsys: pytest.CaptureFixture[str], act: Callable[..., Any], settings: dict[str, Any]
+) -> None:
+    shop.release_again(shop.other)
+    good, broken, words = shop.other, shop.live, [wanted(shop)] * (act is release.release)
+    with shop.losing(), shop.reloading():
+        for host in shop.app:
+            (host.root / "srv/faults").write_text(f"{broken} unhealthy\n")
+        try:
+            report = act(shop.configured(**settings), "test", *words)
+        finally:
+            for host in shop.app:
+                (host.root / "srv/faults").unlink()
+    assert (shop.served(), report.failed) == ({good}, 0)
+    assert re.search(r"the old release failed \d+ requests, until the switch", capsys.readouterr().err)

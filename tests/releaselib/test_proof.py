@@ -75,6 +75,18 @@ def test_an_error_a_visitor_would_have_got_is_counted(tmp_path: Path) -> None:
     assert len(samples.failed) >= ENOUGH
 
 
+def test_errors_of_an_old_release_that_failed_already_are_not_the_switchs(tmp_path: Path) -> None:
+    with real.Web({"/healthz": (500, "broken")}) as web:
+        running = begin(remote(tmp_path, web))
+        web.pages["/healthz"] = NEW
+        switched(running)
+        samples = end(running)
+    assert samples.requests == len(web.seen)
+    assert samples.ailing[0].startswith("HTTP Error 500")
+    assert (samples.failed, doubts(samples, "2.0")) == ((), [])
+    assert samples.all_new.failed == samples.ailing, "unless there was no old one"
+
+
 def test_sampling_can_be_ended_before_it_is_enough(tmp_path: Path) -> None:
     with real.Web({"/": (200, "hello")}) as web:
         samples = end(begin(remote(tmp_path, web, health="/")), enough=False)

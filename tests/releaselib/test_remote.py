@@ -441,8 +441,9 @@ def test_samples_are_counted_before_and_after_the_switch() -> None:
     assert {host for _, host in web.seen} == {"shop.example"}
     assert counts["during"]["1.0"] >= 1
     assert counts["after"]["2.0"] >= 5
-    assert all(words.startswith("HTTP Error 500") for words in counts["failed"])
-    counted = sum(counts["during"].values()) + sum(counts["after"].values()) + len(counts["failed"])
+    assert all(words.startswith("HTTP Error 500") for words in counts["failed"]["during"])
+    assert (counts["failed"]["first"], counts["failed"]["after"]) == ([], [])
+    counted = sum(counts["during"].values()) + sum(counts["after"].values()) + len(counts["failed"]["during"])
     assert counted == len(web.seen)
 
 

@@ -209,17 +209,20 @@ def prove(run: Run) -> None:
     Raises CommandFailed with every doubt that is left.
     """
     plan, each = run.plan, run.at.fleet.each
-    if not run.samplers:
+    if only_new := not run.samplers:
         _sample(run)
     each(plan.proxy, lambda remote: proof.switched(run.samplers[remote.host]))  # one that is lost, end tells
     results = each(plan.proxy, lambda remote: proof.end(run.samplers[remote.host]))
-    run.samples = results.succeeded
+    run.samples = {host: one.all_new if only_new else one for host, one in results.succeeded.items()}
     doubted = [f"{host.name}: no samples: {error}" for host, error in results.failures.items()]
     doubted += [
         f"{host.name}: {words}"
         for host, samples in run.samples.items()
         for words in doubts(samples, plan.release.version)
     ]
+    for host, samples in run.samples.items():
+        if samples.ailing:
+            say(f"{host.name}: the old release failed {len(samples.ailing)} requests, until the switch")
     if doubted and run.at.stage.auto_rollback and plan.live:
         _go_back(run, doubted)
     if doubted:

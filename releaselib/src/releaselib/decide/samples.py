@@ -1,21 +1,30 @@
 """What was sampled at a proxy around a switch, and whether it proves that visitors noticed nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What one proxy answered: version -> number during and after the switch; words of failures."""
+    """What one proxy answered: version -> number during and after the switch; words of failures.
+
+    ``ailing`` are failures up to the switch of an old release that failed before it already: not the switch's.
+    """
 
     during: Mapping[str, int]
     after: Mapping[str, int]
     failed: tuple[str, ...]
+    ailing: tuple[str, ...] = ()
+
+    @property
+    def all_new(self) -> "Samples":
+        """The same where no old release was sampled, on which a failure could be put."""
+        return replace(self, failed=(*self.ailing, *self.failed), ailing=())
 
     @property
     def requests(self) -> int:
         """How many requests were sent."""
-        return sum(self.during.values()) + sum(self.after.values()) + len(self.failed)
+        return sum(self.during.values()) + sum(self.after.values()) + len(self.failed) + len(self.ailing)
 
 
 def doubts(samples: Samples, version: str) -> list[str]:

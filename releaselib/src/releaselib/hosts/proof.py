@@ -35,4 +35,7 @@ def end(running: Running, *, enough: bool = True) -> Samples:
     if done.code:
         raise CommandFailed("sampling failed", cause=done.last_lines)
     table = json.loads(done.stdout.strip().splitlines()[-1])
-    return Samples(table["during"], table["after"], tuple(table["failed"]))
+    first, during, after = (table["failed"][when] for when in ("first", "during", "after"))
+    # A release that fails already goes on to fail until the switch: that says nothing about the switch.
+    ailing, failed = ([*first, *during], after) if first else ([], [*during, *after])
+    return Samples(table["during"], table["after"], tuple(failed), tuple(ailing))

@@ -1,9 +1,9 @@
 """proof_sample.py URL HOST PATH ENOUGH: request after request, about 100 a second, until standard input ends.
 
-Says "sampling" after its first answer. A line "switched" on standard input opens the second bucket,
-and "enough" is said when that holds ENOUGH requests.
-Prints {"during": counts, "after": counts, "failed": [words, ...]}; counts maps the version that the
-answers tell ("-" where they tell none) to their number.
+Says "sampling" after its FIRST answers, of which those that fail show that the old release does. A line "switched"
+on standard input opens the second bucket, and "enough" is said when that holds ENOUGH requests.
+Prints {"during": counts, "after": counts, "failed": {"first": [words, ...], "during": ..., "after": ...}}; counts maps
+the version that the answers tell ("-" where they tell none) to their number.
 """
 
 import collections
@@ -15,6 +15,7 @@ import urllib.request
 
 URL, HOST, PATH = sys.argv[1:4]
 ENOUGH = int(sys.argv[4])
+FIRST = 5
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -36,10 +37,11 @@ def sample(counts, failed):
 
 
 buckets = {"during": collections.Counter(), "after": collections.Counter()}
-failed = []
+failed = {"first": [], "during": [], "after": []}
 now = "during"
 sent = 0
-sample(buckets[now], failed)
+while sum(buckets[now].values()) < FIRST and not failed["first"]:
+    sample(buckets[now], failed["first"])
 print("sampling", flush=True)
 while True:
     if select.select([sys.stdin], [], [], 0.01)[0]:
@@ -47,7 +49,7 @@ while True:
         if not line:
             break
         now = "after"
-    sample(buckets[now], failed)
+    sample(buckets[now], failed[now])
     sent += now == "after"
     if now == "after" and sent == ENOUGH:
         print("enough", flush=True)
