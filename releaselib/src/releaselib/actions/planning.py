@@ -190,8 +190,7 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         return None
     allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
     asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
-    asking = at.stage.proxy if at.fleet.fence else ()
-    results = at.fleet.each(asking, lambda remote: nginx.ready(remote, asked))
+    results = at.fleet.each(at.stage.proxy if at.fleet.fence else (), lambda remote: nginx.ready(remote, asked))
     for error in results.failures.values():
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
