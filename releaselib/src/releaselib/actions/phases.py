@@ -52,7 +52,7 @@ def stage(run: Run) -> None:
     content = slot.files(release, plan.files["supervisord.conf"], (pins.release, pins.tools), asked)
     content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
     later = any(phase.name == "before_start" for phase in plan.phases)
-    starts = (bool(plan.proxy) or at.stage.overlap) and not later
+    starts = run.beside and not later
     results = at.fleet.each(plan.app, lambda remote: slot.stage_release(remote, plan.slot, content, uv, start=starts))
     done = results.within(_budget(run))
     run.hosts = list(done)
@@ -86,15 +86,14 @@ def healthy(run: Run) -> None:
     """
     plan, view = run.plan, run.view
     warm, holders = view.running(plan.slot), view.holders(plan.slot)
-    beside = bool(plan.proxy) or run.at.stage.overlap  # else they start when the old ones have stopped
 
     def ask(remote: Remote) -> None:
-        if not beside:
+        if not run.beside:  # they start when the old ones have stopped
             return
-        if remote.host not in warm:
-            slot.act(remote, "start", plan.slot)
-        timeout = 0 if remote.host in warm else run.at.stage.health_timeout
-        health.check(remote, plan.slot, plan.release.version, timeout)
+        if remote.host in warm:
+            health.check(remote, plan.slot, plan.release.version)
+        else:
+            run.start(remote)
 
     results = run.at.fleet.each(holders, ask)
     lacks = f"slot {plan.slot} does not hold {plan.release.version} there, or it never became healthy"
@@ -111,13 +110,8 @@ def healthy(run: Run) -> None:
 def before_start(run: Run) -> None:
     """Run what belongs before the start, then start the slot on every host. Raises HostsFailed."""
     once.run(run, "before_start")
-
-    def begin(remote: Remote) -> None:
-        slot.act(remote, "start", run.plan.slot)
-        health.check(remote, run.plan.slot, run.plan.release.version, run.at.stage.health_timeout)
-
-    if run.plan.proxy or run.at.stage.overlap:
-        run.hosts = list(run.at.fleet.each(run.hosts, begin).within(_budget(run)))
+    if run.beside:
+        run.hosts = list(run.at.fleet.each(run.hosts, run.start).within(_budget(run)))
 
 
 def stop(run: Run) -> None:

@@ -11,7 +11,8 @@ from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
 from releaselib.decide.watch import Traffic
 from releaselib.errors import CommandFailed
-from releaselib.hosts.connection import Running
+from releaselib.hosts import health, slot
+from releaselib.hosts.connection import Remote, Running
 from releaselib.hosts.lock import Lock
 from releaselib.wheels.build import Built
 from releaselib.wheels.resolve import Pinned
@@ -42,6 +43,16 @@ class Run:
     hosts: list[Host] = field(default_factory=list)
     samplers: dict[Host, Running] = field(default_factory=dict)
     samples: dict[Host, Samples] = field(default_factory=dict)
+
+    @property
+    def beside(self) -> bool:
+        """Whether the new processes run beside the old ones before the switch; some workers may not."""
+        return bool(self.plan.proxy) or self.at.stage.overlap
+
+    def start(self, remote: Remote) -> None:
+        """Start the slot on a host and wait until it is healthy. Raises CommandFailed."""
+        slot.act(remote, "start", self.plan.slot)
+        health.check(remote, self.plan.slot, self.plan.release.version, self.at.stage.health_timeout)
 
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get."""

@@ -5,18 +5,16 @@ from releaselib.actions.session import unbroken
 from releaselib.decide.journal import Switched, Switching
 from releaselib.decide.view import UNSET
 from releaselib.errors import HostsFailed
-from releaselib.hosts import health, slot
+from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote
 
 
 def _take_over(run: Run, remote: Remote, *old: str) -> None:
     """Stop the workers of these slots on a host; where they may not work side by side, start the new ones then."""
-    plan, stage = run.plan, run.at.stage
     if old:
         slot.act(remote, "shutdown", *old)
-    if not stage.overlap:
-        slot.act(remote, "start", plan.slot)
-        health.check(remote, plan.slot, plan.release.version, stage.health_timeout)
+    if not run.beside:
+        run.start(remote)
 
 
 def join(run: Run) -> None:

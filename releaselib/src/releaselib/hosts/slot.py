@@ -67,7 +67,7 @@ def keyed(values: Mapping[str, str], key: str) -> dict[str, str]:
     return {name: hmac.new(key.encode(), value.encode(), "sha256").hexdigest() for name, value in values.items()}
 
 
-def command(remote: Remote, slot: str, line: str, *, timeout: int, name: str = "") -> str:
+def command(remote: Remote, slot: str, line: str, *, timeout: int, name: str) -> str:
     """Run a shell line in a slot as its processes run; what it prints is told as it comes, and returned.
 
     ``name`` is that of the log in the slot which keeps it. Raises CommandFailed with its last lines.

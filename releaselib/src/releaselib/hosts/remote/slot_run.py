@@ -1,6 +1,6 @@
 """slot_run.py FOLDER < JSON: runs a command with the environment of the slot's first program, read by supervisor.
 
-JSON: {"command": a shell line, "timeout": seconds, "name": of the log that keeps its output, or ""}
+JSON: {"command": a shell line, "timeout": seconds, "name": of the log that keeps its output}
 Prints "> LINE" for each line as it comes, and "." every two seconds; its exit code is the command's, or 124 when
 its time is over.
 """
@@ -58,8 +58,7 @@ def beat():
 
 
 threading.Thread(target=beat, daemon=True).start()
-kept = "%s/log/run-%s.log" % (FOLDER, WANTED["name"]) if WANTED["name"] else os.devnull
-with open(kept, "ab") as log:
+with open("%s/log/run-%s.log" % (FOLDER, WANTED["name"]), "ab") as log:
     for line in process.stdout:
         log.write(line)
         log.flush()
