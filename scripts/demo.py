@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import signal
 import subprocess
@@ -54,7 +53,7 @@ def publish_releaselib(team: World, folder: Path) -> str:
     run(team, "fab build --ref HEAD --json > ../built.json && fab publish --built ../built.json", checkout)
     show("# ... and installed from there, with its dependencies, as every developer of the team does")
     tools = folder / "tools"
-    run(team, f"fab index.sync --packages {requirements(folder)} | wc -l | xargs echo wheels uploaded:", checkout)
+    run(team, "fab index.sync | wc -l | xargs echo wheels uploaded:", checkout)
     run(
         team,
         f"uv venv --quiet {tools} && uv pip install --quiet --python {tools} "
@@ -62,12 +61,6 @@ def publish_releaselib(team: World, folder: Path) -> str:
         folder,
     )
     return str(tools / "bin")
-
-
-def requirements(folder: Path) -> str:
-    """The wheel that was built: syncing it brings what it needs."""
-    built = json.loads((folder / "built.json").read_text())
-    return next(path for path in built["files"] if path.endswith(".whl"))
 
 
 def bake(team: World, folder: Path) -> Project:
