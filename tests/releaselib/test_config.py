@@ -442,6 +442,19 @@ def test_a_file_that_cannot_be_used_is_named(
     assert caught.value.next_step.startswith(next_step)
 
 
+TOLD = {
+    "an attribute": '[tool.setuptools.dynamic]\nversion = {attr = "shop.VERSION"}\n',
+    "another backend": '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n',
+    "a stamp": '[build-system]\nrequires = ["setuptools", "setuptools_scm[toml]>=8"]\n',
+}
+
+
+@pytest.mark.parametrize("where", TOLD.values(), ids=TOLD)
+def test_a_version_that_pyproject_tells_of_is_left_to_the_build(tmp_path: Path, where: str) -> None:
+    write(tmp_path, "", f'[project]\nname = "x"\ndynamic = ["version"]\n{where}')
+    assert config.load(tmp_path).static_version == ""
+
+
 def test_values_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         stage().parallel = 1

@@ -79,14 +79,23 @@ def load(root: Path | str = ".") -> Project:
             f"{directory or '.'}/pyproject.toml: project.{wrong[0]} must be a text", next_step='quote it, like "1.0"'
         )
     version, description = meta.get("version", ""), meta.get("description", "")
-    requires = " ".join(map(str, pyproject.get("build-system", {}).get("requires", [])))
-    if not version and not STAMPERS.search(requires):
+    if not version and _is_of_setup_py(pyproject):
         raise ConfigError(
             f"{directory or '.'}/pyproject.toml: nothing there gives a wheel the version of its release",
             next_step='a static version in [project]; or dynamic = ["version"] there, setuptools-scm in '
             "[build-system] requires, [tool.setuptools_scm], and no version in setup.py or setup.cfg",
         )
     return parse(text, root=folder, name=meta["name"], static_version=version, description=description)
+
+
+def _is_of_setup_py(pyproject: dict[str, Any]) -> bool:
+    """Whether setuptools builds, and nothing in pyproject.toml says where a version comes from."""
+    system = pyproject.get("build-system", {})
+    told = pyproject.get("tool", {}).get("setuptools", {}).get("dynamic", {})
+    by_setuptools = "setuptools" in system.get("build-backend", "setuptools")
+    return (
+        by_setuptools and "version" not in told and not STAMPERS.search(" ".join(map(str, system.get("requires", []))))
+    )
 
 
 def parse(text: dict[str, Any], *, root: Path, name: str, static_version: str = "", description: str = "") -> Project:
