@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from releaselib import index
-from releaselib.actions import once, switching, wheels, workers
+from releaselib.actions import canary, once, switching, wheels, workers
 from releaselib.actions.run import Run
 from releaselib.decide import settings
 from releaselib.decide.budget import Budget
@@ -145,7 +145,7 @@ ACTS: dict[str, Callable[[Run], None]] = {
     "switch": switch,
     "prove": switching.prove,
     "join": join,
-    "canary": switching.canary,
+    "canary": canary.canary,
     "watch": switching.watch,
     "stop": stop,
 }

@@ -13,7 +13,7 @@ from releaselib.decide.plan import Plan
 from releaselib.decide.release import Release
 from releaselib.decide.samples import doubts
 from releaselib.decide.view import Served
-from releaselib.decide.watch import Traffic, failing, together, worse
+from releaselib.decide.watch import Traffic, failing, together
 from releaselib.errors import CommandFailed, HostsFailed
 from releaselib.hosts import boot, health, nginx, proof
 from releaselib.hosts.connection import Remote
@@ -25,7 +25,7 @@ MEND = "mend them, then run it again; fab status"
 def switch(run: Run) -> None:
     """All proxies or none: have all ready, then rename the link on all."""
     if run.hosts and not run.serves:
-        _prepare(run)
+        prepare(run)
     elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
         known = run.view.known[run.plan.slot]
         run.hosts = [host for host in run.plan.app if host.name in known.hosts]
@@ -42,14 +42,16 @@ def switch(run: Run) -> None:
         run.record(Switched(run.plan.slot, run.plan.live))
 
 
-def _prepare(run: Run) -> None:
+def prepare(run: Run) -> None:
     """Have every proxy ready for the switch: the slot in its configuration, all behind it seen healthy."""
     plan = run.plan
     release = replace(plan.release, wheels=run.wheels or plan.release.wheels)
-    _configure(run, _of(run, plan.slot, release, run.hosts), "no proxy was switched; visitors are served as before")
+    _configure(
+        run, served_by(run, plan.slot, release, run.hosts), "no proxy was switched; visitors are served as before"
+    )
 
 
-def _of(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:
+def served_by(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:
     servers = nginx.servers(run.at.stage, hosts, slot_)
     return Served(release, tuple(host.name for host in hosts), tuple(servers))
 
@@ -59,30 +61,35 @@ def _configure(run: Run, new: Served, state: str) -> None:
     plan, stage, view = run.plan, run.at.stage, run.view
     if not new.servers:
         raise HostsFailed(f"slot {plan.slot} would be served from no host: {state}", next_step="fab status")
-    known = {name: _pruned(run, name, one) for name, one in view.known.items() if name in (*stage.slots, view.live)}
+    known = {name: _pruned(run, one) for name, one in view.known.items() if name in (*stage.slots, view.live)}
     known[plan.slot] = new
     template = run.at.project.template(nginx.TEMPLATE)
     conf = nginx.configuration(template, stage, known)
     asked = health.question(stage, new.servers, new.release.version, timeout=5)
 
     def ready(remote: Remote) -> None:
-        nginx.configure(remote, conf, known, adopt=view.proxy[remote.host].slot, boot=boot.files(stage), health=asked)
+        adopt = view.proxy[remote.host].slot or view.live  # one that was made anew serves what the others do
+        nginx.configure(remote, conf, known, adopt=adopt, boot=boot.files(stage), health=asked)
 
     run.at.fleet.each(plan.proxy, ready).require(f"proxies failed: {state}", next_step=MEND)
     run.serves = nginx.line(stage, plan.slot, new)
 
 
-def _pruned(run: Run, slot_: str, served: Served) -> Served:
-    """What is known of a slot, without the hosts that are not of the stage any more."""
-    hosts = [host for host in run.at.stage.app if host.name in served.hosts]
-    return _of(run, slot_, served.release, hosts) if len(hosts) < len(served.hosts) else served
+def _pruned(run: Run, served: Served) -> Served:
+    """What is known of a slot, without the hosts that are not of the stage any more, as long as one is left."""
+    left = served.among(run.at.stage.app)
+    return left if left.servers else served
 
 
 def join(run: Run) -> None:
     """Have the proxies send visitors of the live slot to the hosts that were staged now, too."""
-    served = run.view.known[run.plan.slot]
-    hosts = [host for host in run.at.stage.app if host.name in served.hosts or host in run.hosts]
-    _configure(run, _of(run, run.plan.slot, served.release, hosts), "visitors are served from the same hosts as before")
+    stage, slot_ = run.at.stage, run.plan.slot
+    rest = run.view.known[slot_].among([host for host in stage.app if host not in run.hosts])
+    new = [host for host in stage.app if host in run.hosts]
+    hosts = [host for host in stage.app if host.name in rest.hosts or host in new]
+    servers = tuple(nginx.servers(stage, new, slot_, rest.servers))
+    joined = replace(rest, hosts=tuple(host.name for host in hosts), servers=servers)
+    _configure(run, joined, "visitors are served from the same hosts as before")
     run.hosts = hosts
 
 
@@ -105,46 +112,23 @@ def stop_watching(run: Run) -> None:
     run.at.fleet.each(run.plan.proxy if run.at.stage.watched else (), lambda remote: nginx.watch(remote, "stop"))
 
 
-def canary(run: Run) -> None:
-    """Let some hosts have their share of visitors first; when it is worse for these, all come back."""
-    plan, stage, each = run.plan, run.at.stage, run.at.fleet.each
-    _prepare(run)
-    if not plan.live:
-        say("no release is live yet, so there is nothing to compare a canary with")
-        return
-    traffic(run, "", "start")
-    each(plan.proxy, lambda remote: nginx.canary(remote, plan.slot)).require("proxies failed: canary", next_step=MEND)
-    first = nginx.canary_hosts(stage, {plan.slot: _of(run, plan.slot, plan.release, run.hosts)})
-    say(f"canary: {', '.join(host.name for host in first)} get their share of visitors for {stage.canary_seconds} s")
-    bad: list[str] = []
-    end = time.monotonic() + stage.canary_seconds
-    while not bad and time.monotonic() < end:
-        time.sleep(min(1.0, stage.canary_seconds))
-        new, old = traffic(run, plan.slot, "read", canary=True), traffic(run, plan.live, "read")
-        bad = worse(new, old, stage.max_errors)
-    stop_watching(run)
-    numbers = f"canary: {new}\nold release: {old}"
-    if not bad:
-        say(numbers)
-        return
-    stuck = each(plan.proxy, lambda remote: nginx.canary(remote, "")).failures
-    state = _now(plan, stuck, "all visitors get the old release again")
-    raise HostsFailed(
-        f"{plan.release.version} is worse for visitors than the old release; {state}",
-        cause="\n".join([*bad, numbers, *map(str, stuck.values())]),
-        next_step=f"fab host.logs --stage {stage.name} --slot {plan.slot}",
-    )
-
-
 def watch(run: Run) -> None:
     """Watch what visitors get from the new release for a while; when it is worse, go back."""
     plan, stage = run.plan, run.at.stage
     bad: list[str] = []
     end = time.monotonic() + stage.watch_seconds
-    while not bad and time.monotonic() < end:
-        time.sleep(min(1.0, stage.watch_seconds))
-        new = traffic(run, plan.slot, "read")
-        bad = failing(new, run.before, stage.max_errors)
+    try:
+        while not bad and time.monotonic() < end:
+            time.sleep(min(1.0, stage.watch_seconds))
+            new = traffic(run, plan.slot, "read")
+            bad = failing(new, run.before, stage.max_errors)
+    except HostsFailed as error:
+        raise CommandFailed(
+            f"nginx sends visitors to slot {plan.slot} ({plan.release.version}), but what they get could not be "
+            "watched to the end",
+            cause=str(error),
+            next_step="fab status; fab rollback goes back to the old slot",
+        ) from error
     stop_watching(run)
     numbers = f"new release: {new}\nold release: {run.before}"
     if bad:
@@ -161,7 +145,7 @@ def _go_back(run: Run, why: list[str]) -> NoReturn:
         run.switched = False
         if not stuck:
             run.record(Switched(plan.live, plan.slot))
-    state = _now(plan, stuck, f"all visitors get {plan.live_version} again")
+    state = now_get(plan, stuck, f"all visitors get {plan.live_version} again")
     raise CommandFailed(
         f"{plan.release.version} went wrong for visitors; {state}",
         cause="\n".join([*why, *stuck]),
@@ -184,7 +168,7 @@ def _back(run: Run) -> list[str]:
     return [f"cannot be switched back: {error}" for error in failures.values()]
 
 
-def _now(plan: Plan, stuck: Sized, all_back: str) -> str:
+def now_get(plan: Plan, stuck: Sized, all_back: str) -> str:
     """What visitors get after going back, in words."""
     return f"in doubt: {len(stuck)} of {len(plan.proxy)} proxies" if stuck else all_back
 
@@ -197,7 +181,7 @@ def _all_or_none(run: Run) -> None:
         return
     stuck = _back(run)
     raise HostsFailed(
-        f"the switch failed; {_now(plan, stuck, 'all proxies serve the old release again')}",
+        f"the switch failed; {now_get(plan, stuck, 'all proxies serve the old release again')}",
         cause="\n".join([*map(str, failures.values()), *stuck]),
         next_step=f"fab status --stage {plan.stage}",
     )

@@ -1,7 +1,7 @@
 """What was seen of a stage, as values: slots, hosts, and the whole as a View."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from releaselib.config.inventory import Host
@@ -65,6 +65,12 @@ class Served:
     release: Release
     hosts: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+
+    def among(self, hosts: Sequence[Host]) -> "Served":
+        """The same without the hosts that are not of these, by their addresses: they may have got another name."""
+        addresses = {host.visitors for host in hosts}
+        servers = tuple(server for server in self.servers if server.rpartition(":")[0] in addresses)
+        return replace(self, hosts=tuple(host.name for host in hosts if host.name in self.hosts), servers=servers)
 
 
 @dataclass(frozen=True)

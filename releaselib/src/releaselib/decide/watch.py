@@ -53,3 +53,10 @@ def worse(new: Traffic, old: Traffic, bound: str) -> list[str]:
     if min(new.requests, old.requests) >= ENOUGH and new.slow > SLOWER * old.slow + 0.1:
         found.append(f"95% of the answers take up to {new.slow:.2f} s (old release: {old.slow:.2f} s)")
     return found
+
+
+def unseen(new: Traffic, old: Traffic, share: float) -> list[str]:
+    """Why nothing follows from what was seen: no visitor got the new slot, though ``share`` percent should have."""
+    if not new.requests and old.requests * share / 100 >= ENOUGH:
+        return [f"no visitor got it, though {share:g}% should have"]
+    return []

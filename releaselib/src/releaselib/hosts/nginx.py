@@ -9,7 +9,8 @@ nginx has loaded: it is reloaded before a switch, and only when its hosts, ports
 import hashlib
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from types import MappingProxyType
@@ -33,12 +34,19 @@ def identifier(project: str) -> str:
     return re.sub(r"\W|^(?=\d)", "_", project)
 
 
-def servers(stage: Stage, hosts: Sequence[Host], slot: str) -> list[str]:
-    """The processes of a slot as a proxy reaches them. Pure.
+def servers(stage: Stage, hosts: Sequence[Host], slot: str, others: Iterable[str] = ()) -> list[str]:
+    """The processes of a slot as a proxy reaches them, beside ``others`` that are known already. Pure.
 
     Neighbours are on different hosts: nginx tries the next one when a host is gone.
     """
-    return [f"{host.visitors}:{port}" for port in stage.ports(slot) for host in hosts]
+    turns: Counter[str] = Counter()
+
+    def turn(server: str) -> int:
+        address = server.rpartition(":")[0]
+        turns[address] += 1
+        return turns[address]
+
+    return sorted([*others, *(f"{host.visitors}:{port}" for host in hosts for port in stage.ports(slot))], key=turn)
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,13 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
 
     Raises ConfigError for a site that cannot be rendered.
     """
-    first = canary_hosts(stage, known)
+    canaries = {slot: first for slot in sorted(known) if (first := canary_hosts(stage, known[slot]))}
     values = _values(stage) | {
         "digest": "@DIGEST@",
         "slots": dict.fromkeys((*stage.slots, *known)),
         "upstreams": {slot: known[slot].servers for slot in sorted(known)},
-        "canaries": {slot: servers(stage, first, slot) for slot in sorted(known)} if first else {},
-        "share": round(100 * len(first) / len(stage.app), 2),
+        "canaries": {slot: servers(stage, first, slot) for slot, first in canaries.items()},
+        "share": canary_share(stage),
     }
     files = {
         "site.conf": site(template, stage),
@@ -72,10 +80,19 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
     return Configuration(digest, files | {"http.conf": files["http.conf"].replace("@DIGEST@", digest)})
 
 
-def canary_hosts(stage: Stage, known: Mapping[str, Served]) -> list[Host]:
-    """The hosts whose new slot gets its share of visitors first: of those that every slot has. Pure."""
-    held = [host for host in stage.app if all(host.name in one.hosts for one in known.values() if one.hosts)]
-    return held[: max(1, share(stage.canary, len(stage.app)))] if stage.canary else []
+def canary_hosts(stage: Stage, served: Served) -> list[Host]:
+    """The hosts of a slot that get their share of visitors first; none, where the stage has no canary. Pure."""
+    held = [host for host in stage.app if host.name in served.hosts]
+    return held[: _canaries(stage)]
+
+
+def canary_share(stage: Stage) -> float:
+    """The percentage of visitors that the canary hosts get. Pure."""
+    return round(100 * _canaries(stage) / len(stage.app), 2)
+
+
+def _canaries(stage: Stage) -> int:
+    return max(1, share(stage.canary, len(stage.app))) if stage.canary else 0
 
 
 def site(template: str, stage: Stage) -> str:

@@ -1,7 +1,7 @@
 # nginx_configure.sh: digest, adopt, probe, names  < {"health": what to ask, "conf": files, "slots": ..., pages}
-# Has nginx load a configuration (without a digest the one that lies there), unless it has, and lays down what is known of each slot. Visitors get what
-# they got before: nothing is switched. Refuses when this proxy does not see every process healthy that it is
-# to ask, or nginx does not accept the configuration; then the old one is back in place.
+# Has nginx load a configuration (without a digest the one that lies there), unless it has, and then lays down what is
+# known of each slot. Visitors get what they got before: nothing is switched. Refuses when this proxy does not see every
+# process healthy that it is to ask, or nginx does not accept the configuration; then the old one is back in place.
 need_python
 lock_host
 command -v nginx >/dev/null || fail 68 "nginx is not installed on this host"
@@ -18,7 +18,7 @@ fi
 # A trial that a power cut ended is undone first.
 [ ! -L "$conf.tested" ] || mv -fT "$conf.tested" "$conf"
 if [ -n "$digest" ]; then
-    run_python "$nginx_lay_py" "$new" "$confs/$digest" "$served" || no_room "$confs"
+    run_python "$nginx_lay_py" conf "$new" "$confs/$digest" || no_room "$confs"
     install -m 0644 "$new/nothing.html" "$pages/nothing.html"
     echo ready >"$nginx/ready"
     if [ "$nginx_of" = own ]; then
@@ -30,7 +30,10 @@ if [ -n "$digest" ]; then
 else # what lies there already
     digest=$(basename "$(readlink "$conf")") || fail 80 "nothing was set up here yet"
 fi
-if [ -n "$adopt" ] && [ ! -L "$live" ]; then link "slots/$adopt" "$live"; fi
+if [ -n "$adopt" ] && [ ! -L "$live" ]; then
+    run_python "$nginx_lay_py" slots "$new" "$served" "$adopt" || no_room "$served"
+    link "slots/$adopt" "$live"
+fi
 
 loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
     run_python "$nginx_ask_py" "$probe/-/config" "$digest" "$1" &&
@@ -75,3 +78,5 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
     find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +
     rm -f "$old_upstream"
 fi
+# Only now: a slot that nginx does not know yet would be nothing to switch to.
+run_python "$nginx_lay_py" slots "$new" "$served" || no_room "$served"

@@ -1,16 +1,12 @@
-"""nginx_lay.py NEW CONF SERVED: makes the folder CONF out of the file NEW/conf, and a folder of SERVED for each
-slot in NEW/slots: what nginx answers while it is live, its release, and the file by which nginx knows it."""
+"""nginx_lay.py conf NEW FOLDER: makes the folder out of the file NEW/conf.
+nginx_lay.py slots NEW FOLDER SLOT...: makes a folder in it for each slot in NEW/slots, or only for these: what nginx
+answers while it is live, its release, and the file by which nginx knows it."""
 
 import json
 import os
 import sys
 
-new, conf, served = sys.argv[1:]
-
-
-def read(name):
-    with open(os.path.join(new, name), encoding="utf-8") as file:
-        return json.load(file)
+what, new, folder, *only = sys.argv[1:]
 
 
 def write(folder, name, text):
@@ -22,6 +18,7 @@ def write(folder, name, text):
                 return
     except OSError:
         pass
+    os.makedirs(folder, exist_ok=True)
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -29,12 +26,13 @@ def write(folder, name, text):
     os.rename(path + ".new", path)
 
 
-os.makedirs(conf, exist_ok=True)
-for name, text in read("conf").items():
-    write(conf, name, text)
-for slot, known in read("slots").items():
-    folder = os.path.join(served, slot)
-    os.makedirs(folder, exist_ok=True)
-    write(folder, "release", known.pop("line") + "\n")
-    write(folder, "release.json", json.dumps(known))
-    write(folder, slot, "")  # last: from here on it can be switched to
+with open(os.path.join(new, what), encoding="utf-8") as given:
+    items = json.load(given)
+for name, value in items.items():
+    if what == "conf":
+        write(folder, name, value)
+    elif not only or name in only:
+        slot = os.path.join(folder, name)
+        write(slot, "release", value.pop("line") + "\n")
+        write(slot, "release.json", json.dumps(value))
+        write(slot, name, "")  # last: from here on it can be switched to

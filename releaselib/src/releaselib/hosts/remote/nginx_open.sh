@@ -6,6 +6,7 @@ lock_host
 if [ "$retire" = yes ] && [ "$(readlink "$live")" = "slots/$slot" ]; then
     fail 79 "visitors are served from slot $slot by this proxy"
 fi
-run_python "$nginx_open_py" "$conf/http.conf" "_$slot" "$limit"
+# Nobody is to be sent there any more while those are waited for that are there.
 [ "$retire" = no ] || [ "$(readlink "$canary")" != "slots/$slot" ] || rm -f "$canary"
+run_python "$nginx_open_py" "$conf/http.conf" "_$slot" "$limit"
 [ "$retire" = no ] || rm -f "$served/$slot/$slot" "$served/$slot/release" "$served/$slot/release.json"

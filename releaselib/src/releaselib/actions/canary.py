@@ -1,0 +1,62 @@
+"""The canary: some hosts have their share of visitors first, and all go or all come back."""
+
+import time
+
+from releaselib.actions import switching
+from releaselib.actions.run import Run
+from releaselib.actions.session import unbroken
+from releaselib.decide.watch import unseen, worse
+from releaselib.errors import HostsFailed, ReleaseError
+from releaselib.hosts import nginx
+from releaselib.progress import say
+
+
+def canary(run: Run) -> None:
+    """Let some hosts have their share of visitors first; when it is worse for these, all come back."""
+    plan, stage, each = run.plan, run.at.stage, run.at.fleet.each
+    switching.prepare(run)
+    if not plan.live:
+        say("no release is live yet, so there is nothing to compare a canary with")
+        return
+    switching.traffic(run, "", "start")
+    try:
+        each(plan.proxy, lambda remote: nginx.canary(remote, plan.slot)).require("proxies failed: canary")
+        bad, numbers = _compared(run)
+    except ReleaseError as error:
+        error.what += f"; {_no_canary(run)}"
+        raise
+    except BaseException:
+        say(_no_canary(run))
+        raise
+    if not bad:
+        say(numbers)
+        return
+    raise HostsFailed(
+        f"{plan.release.version} is worse for visitors than the old release; {_no_canary(run)}",
+        cause="\n".join([*bad, numbers]),
+        next_step=f"fab host.logs --stage {stage.name} --slot {plan.slot}",
+    )
+
+
+def _compared(run: Run) -> tuple[list[str], str]:
+    """Why the canary is worse for visitors than the old release, watched for a while, and the numbers of both."""
+    plan, stage = run.plan, run.at.stage
+    first = nginx.canary_hosts(stage, switching.served_by(run, plan.slot, plan.release, run.hosts))
+    say(f"canary: {', '.join(host.name for host in first)} get their share of visitors for {stage.canary_seconds} s")
+    bad: list[str] = []
+    end = time.monotonic() + stage.canary_seconds
+    while not bad and time.monotonic() < end:
+        time.sleep(min(1.0, stage.canary_seconds))
+        new, old = switching.traffic(run, plan.slot, "read", canary=True), switching.traffic(run, plan.live, "read")
+        bad = worse(new, old, stage.max_errors)
+    switching.stop_watching(run)
+    return bad or unseen(new, old, nginx.canary_share(stage)), f"canary: {new}\nold release: {old}"
+
+
+def _no_canary(run: Run) -> str:
+    """Let no visitor get the canary any more; what visitors get then, in words."""
+    with unbroken():
+        stuck = run.at.fleet.each(run.plan.proxy, lambda remote: nginx.canary(remote, "")).failures
+    return "; ".join(
+        [switching.now_get(run.plan, stuck, "all visitors get the old release again"), *map(str, stuck.values())]
+    )
