@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from releaselib.actions import release
+from releaselib.actions import canary, release, switching
 from releaselib.decide.release import Wanted
 from rig import wait_for
 from rig.visitors import Visitors
 
-from .shop import Shop
+from .shop import FOLDER, Shop, once
 
 pytestmark = pytest.mark.hosts
 
@@ -84,6 +84,33 @@ def test_a_canary_alone_waits_for_the_switch(shop: Shop) -> None:
         report = release.switch(shop.configured(**CANARY), "test")
     assert (report.version, report.failed, shop.served()) == (new, 0, {new})
     assert "look at" not in shop.status()
+
+
+def test_a_proxy_that_dies_during_the_canary_leaves_no_canary_on_the_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, (kept, lost) = shop.served(), shop.proxy
+    once(monkeypatch, canary, "worse", lost.power_off)
+    with shop.mortal(lost), shop.reloading():
+        text = shop.failed(6, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
+        assert f"what visitors get cannot be watched; in doubt: 1 of 2 proxies; {lost.address}:" in text
+        assert not (kept.root / FOLDER / "nginx/canary").is_symlink()
+    assert shop.served() == before
+    with shop.reloading():
+        shop.release_again(shop.other)
+    assert "look at" not in shop.status()
+
+
+def test_a_proxy_that_dies_while_the_release_is_watched_is_no_secret(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, lost = shop.other, shop.proxy[1]
+    once(monkeypatch, switching, "failing", lost.power_off)
+    with shop.mortal(lost), shop.reloading():
+        text = shop.failed(5, release.release, wanted(shop), stage=WATCHED | {"watch_seconds": 60})
+        assert f"nginx sends visitors to slot {shop.live} ({new}), but what they get could not be watched" in text
+        assert lost.address in text
+    assert shop.served() == {new}
 
 
 def test_a_canary_alone_can_be_taken_back(shop: Shop) -> None:

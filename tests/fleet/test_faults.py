@@ -577,6 +577,8 @@ def test_a_site_that_nginx_does_not_accept_is_switched_to_on_no_proxy(shop: Shop
     assert 'unknown directive "garbage" in' in text
     assert shop.links() == before
     assert "look at" not in shop.status()
+    known = [host.root / FOLDER / "nginx/slots" / shop.idle / shop.idle for host in shop.proxy]
+    assert not any(file.exists() for file in known), "what no nginx has taken is nothing to switch to"
 
 
 def test_a_reload_that_is_not_taken_leaves_the_old_configuration_at_work(shop: Shop) -> None:

@@ -133,6 +133,16 @@ def test_a_host_that_was_rebuilt_from_nothing_is_brought_back(shop: Shop) -> Non
     assert "look at" not in shop.status()
 
 
+def test_a_proxy_that_was_rebuilt_from_nothing_serves_what_the_other_one_does(shop: Shop) -> None:
+    new, rebuilt = shop.other, shop.proxy[1]
+    with shop.mortal(rebuilt):
+        rebuilt.power_off()
+        shutil.rmtree(rebuilt.root / FOLDER)
+        rebuilt.power_on()
+        shop.release_again(new)
+    assert "look at" not in shop.status()
+
+
 def test_a_host_that_was_away_serves_its_old_release_to_nobody_when_it_returns(shop: Shop) -> None:
     shop.warm()
     lost = shop.app[4]

@@ -56,6 +56,13 @@ def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
     ]
     assert nginx.servers(stage, (Host(address="local"),), "a")[0] == "127.0.0.1:8800"
     assert nginx.servers(stage, stage.app[:1], "a") == ["10.0.0.1:8800", "10.0.0.1:8801"]
+    old = ["10.0.0.2:9000", "10.0.0.2:9001"]  # of another port_base
+    assert nginx.servers(stage, stage.app[:1], "a", old) == [
+        "10.0.0.1:8800",
+        "10.0.0.2:9000",
+        "10.0.0.1:8801",
+        "10.0.0.2:9001",
+    ]
 
 
 def served(version: str, *servers: str, hosts: tuple[str, ...] = ("local",)) -> Served:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,27 @@ def test_a_host_is_left_out_when_no_proxy_sends_visitors_there(names: tuple[str,
     proxies = {host: replace(seen, slots={"a": Served(A1, names, ())}) for host, seen in view.proxy.items()}
     view = replace(view, proxy=proxies)
     assert [host.name for host in view.left_out(view.app)] == left_out
+
+
+SERVERS = ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:81")
+AMONG = {
+    "all": (["10.0.0.[1:2]"], ("10.0.0.1", "10.0.0.2"), SERVERS),
+    "one was taken out, whatever its ports are now": (["10.0.0.2"], ("10.0.0.2",), ("10.0.0.2:80",)),
+    "one has another ssh port now": (
+        ["10.0.0.1:2222", "10.0.0.2"],
+        ("10.0.0.2",),
+        ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:81"),
+    ),
+    "none": (["10.0.0.9"], (), ()),
+}
+
+
+@pytest.mark.parametrize(("app", "hosts", "servers"), AMONG.values(), ids=AMONG)
+def test_what_is_known_of_a_slot_is_pruned_by_the_addresses_of_its_hosts(
+    app: list[str], hosts: tuple[str, ...], servers: tuple[str, ...]
+) -> None:
+    served = Served(A1, ("10.0.0.1", "10.0.0.2"), SERVERS)
+    assert served.among(real.stage(Path("/shop"), app=app, proxy=["p1"]).app) == Served(A1, hosts, servers)
 
 
 def test_a_live_slot_that_is_in_release_toml_no_more_is_still_served_from_its_hosts() -> None:

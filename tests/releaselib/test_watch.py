@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from releaselib.decide.watch import Traffic, failing, together, worse
+from releaselib.decide.watch import Traffic, failing, together, unseen, worse
 
 GOOD = Traffic(1000, 2, 0.1)
 CASES: dict[str, tuple[Traffic, Traffic, str]] = {
@@ -35,3 +35,8 @@ def test_the_traffic_of_all_proxies_counts_and_the_slowest_of_them() -> None:
     assert together([Traffic(10, 1, 0.2), Traffic(30, 0, 0.5)]) == Traffic(40, 1, 0.5)
     assert together([]) == Traffic()
     assert str(Traffic(40, 1, 0.5)) == "40 requests, 1 of them 5xx (2.5%), 95% within 0.50 s"
+
+
+@pytest.mark.parametrize(("new", "old", "told"), [(0, 100, True), (0, 99, False), (1, 100, False), (0, 0, False)])
+def test_a_canary_that_no_visitor_got_shows_nothing(new: int, old: int, told: bool) -> None:
+    assert bool(unseen(Traffic(new), Traffic(old), 20.0)) == told

@@ -57,6 +57,5 @@ def _no_canary(run: Run) -> str:
     """Let no visitor get the canary any more; what visitors get then, in words."""
     with unbroken():
         stuck = run.at.fleet.each(run.plan.proxy, lambda remote: nginx.canary(remote, "")).failures
-    return "; ".join(
-        [switching.now_get(run.plan, stuck, "all visitors get the old release again"), *map(str, stuck.values())]
-    )
+    state = switching.now_get(run.plan, stuck, "all visitors get the old release again")
+    return "; ".join([state, *map(str, stuck.values())])

@@ -46,9 +46,8 @@ def prepare(run: Run) -> None:
     """Have every proxy ready for the switch: the slot in its configuration, all behind it seen healthy."""
     plan = run.plan
     release = replace(plan.release, wheels=run.wheels or plan.release.wheels)
-    _configure(
-        run, served_by(run, plan.slot, release, run.hosts), "no proxy was switched; visitors are served as before"
-    )
+    new = served_by(run, plan.slot, release, run.hosts)
+    _configure(run, new, "no proxy was switched; visitors are served as before")
 
 
 def served_by(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:

@@ -40,11 +40,12 @@ def servers(stage: Stage, hosts: Sequence[Host], slot: str, others: Iterable[str
     Neighbours are on different hosts: nginx tries the next one when a host is gone.
     """
     turns: Counter[str] = Counter()
+    places = {host.visitors: place for place, host in enumerate(stage.app)}
 
-    def turn(server: str) -> int:
+    def turn(server: str) -> tuple[int, int]:
         address = server.rpartition(":")[0]
         turns[address] += 1
-        return turns[address]
+        return turns[address], places.get(address, 0)
 
     return sorted([*others, *(f"{host.visitors}:{port}" for host in hosts for port in stage.ports(slot))], key=turn)
 
