@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import question
+from rig import wait_for
 from rig.visitors import Visitors
 
 TEMPLATE = real.template("nginx.conf.j2")
@@ -521,6 +523,22 @@ def test_a_slot_is_forgotten_once_no_request_is_open_to_it(live: Shop) -> None:
     with pytest.raises(CommandFailed, match="was not made ready"):
         live.switch("b")
     assert nginx.retire(live.remote, "c") == 0, "there is nothing to forget"
+
+
+def test_no_visitor_is_sent_to_a_slot_any_more_while_it_is_waited_for_those_who_are_there(live: Shop) -> None:
+    """A canary's share went on to come there until the slot was forgotten, and was cut off with it."""
+    visitor, answers = in_flight(live)
+    live.switch("b")
+    nginx.canary(live.remote, "a")
+    link = Path(live.stage.paths.variables["canary"])
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(nginx.retire, live.remote, "a")
+        wait_for(lambda: not link.is_symlink(), "the canary to be gone")
+        assert not left.done(), "a request is open"
+        live.old.go.set()
+        assert left.result() == 0
+    visitor.join()
+    assert [answer.text for answer in answers] == ["slow"]
 
 
 def test_the_slot_that_visitors_get_is_never_forgotten(live: Shop) -> None:

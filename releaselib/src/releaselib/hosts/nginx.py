@@ -83,8 +83,7 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
 
 def canary_hosts(stage: Stage, served: Served) -> list[Host]:
     """The hosts of a slot that get their share of visitors first; none, where the stage has no canary. Pure."""
-    held = [host for host in stage.app if host.name in served.hosts]
-    return held[: _canaries(stage)]
+    return [host for host in stage.app if host.name in served.hosts][: _canaries(stage)]
 
 
 def canary_share(stage: Stage) -> float:
@@ -161,10 +160,9 @@ def configure(
 ) -> None:
     """Have a configuration loaded, and what is known of each slot laid down; nothing is switched.
 
-    nginx is reloaded when it has not loaded it yet. With ``health`` this proxy must see all behind it healthy
-    first. ``adopt`` is the live slot of a proxy that has no link yet, ``boot`` what starts an own nginx after a
-    restart. Raises CommandFailed with nginx's own
-    words; then the old configuration is back in place.
+    nginx is reloaded when it has not loaded it yet. With ``health`` this proxy must see all behind it healthy first.
+    ``adopt`` is the live slot of a proxy that has no link yet, ``boot`` what starts an own nginx after a restart.
+    Raises CommandFailed with nginx's own words; then the old configuration is back in place.
     """
     stage = remote.stage
     given = {
