@@ -21,7 +21,7 @@ from releaselib.actions.session import now
 from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
-from releaselib.hosts import nginx, supervisor
+from releaselib.hosts import site, supervisor
 from rig import Fleet, Host
 
 PYTHON = "/usr/bin/python3"
@@ -86,7 +86,7 @@ class Peer:
         with self._connected(at_once=True):
             self._do(install, self.app, at_once=True)
             self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx/conf")
-            self._upload(self.proxy, nginx.own(self.stage), f"{PREFIX}/nginx/nginx.conf")
+            self._upload(self.proxy, site.own(self.stage), f"{PREFIX}/nginx/nginx.conf")
             self._upload(self.proxy, SITE.format(prefix=PREFIX, listen=LISTEN), f"{PREFIX}/nginx/conf/site.conf")
             self._upload(self.proxy, UPSTREAM.format(servers="server 127.0.0.1:1;"), f"{PREFIX}/nginx/upstream.conf")
             self._ssh(self.proxy, self._nginx(""))

@@ -24,7 +24,7 @@ from releaselib.config.stage import Stage
 from releaselib.decide.problems import problems
 from releaselib.decide.view import ProxySeen, Served
 from releaselib.errors import CommandFailed, ConfigError
-from releaselib.hosts import nginx
+from releaselib.hosts import nginx, site
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
@@ -43,12 +43,12 @@ NAMES = {
 
 @pytest.mark.parametrize(("project", "name"), NAMES.values(), ids=NAMES)
 def test_a_project_has_a_name_that_nginx_can_use(project: str, name: str) -> None:
-    assert nginx.identifier(project) == name
+    assert site.identifier(project) == name
 
 
 def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
     stage = real.stage(Path("/shop"), app=["10.0.0.[1:2]", "fd00::7"], proxy=["p1"], processes=2)
-    assert nginx.servers(stage, stage.app, "b") == [
+    assert site.servers(stage, stage.app, "b") == [
         "10.0.0.1:8810",
         "10.0.0.2:8810",
         "[fd00::7]:8810",
@@ -56,10 +56,10 @@ def test_visitors_are_sent_to_every_process_of_the_slot() -> None:
         "10.0.0.2:8811",
         "[fd00::7]:8811",
     ]
-    assert nginx.servers(stage, (Host(address="local"),), "a")[0] == "127.0.0.1:8800"
-    assert nginx.servers(stage, stage.app[:1], "a") == ["10.0.0.1:8800", "10.0.0.1:8801"]
+    assert site.servers(stage, (Host(address="local"),), "a")[0] == "127.0.0.1:8800"
+    assert site.servers(stage, stage.app[:1], "a") == ["10.0.0.1:8800", "10.0.0.1:8801"]
     old = ["10.0.0.2:9000", "10.0.0.2:9001"]  # of another port_base
-    assert nginx.servers(stage, stage.app[:1], "a", old) == [
+    assert site.servers(stage, stage.app[:1], "a", old) == [
         "10.0.0.1:8800",
         "10.0.0.2:9000",
         "10.0.0.1:8801",
@@ -77,7 +77,7 @@ BOTH = {"a": served("1.0", "10.0.0.1:8800"), "b": served("2.0", "10.0.0.1:8810")
 def test_a_slot_that_visitors_get_is_served_though_release_toml_has_it_no_more() -> None:
     """Else the configuration of the next release, loaded before its switch, would send them nowhere."""
     stage = real.stage(Path("/shop"), slots=["a", "b"])
-    files = nginx.configuration(TEMPLATE, stage, BOTH | {"c": served("3.0", "10.0.0.1:8820")}).files
+    files = site.configuration(TEMPLATE, stage, BOTH | {"c": served("3.0", "10.0.0.1:8820")}).files
     assert f'if (-f "{stage.paths.live}/c") {{ set $my_shop_slot my_shop_c; }}' in files["server.conf"]
     assert "upstream my_shop_c {" in files["http.conf"]
 
@@ -86,20 +86,20 @@ def test_one_canary_of_very_many_hosts_has_a_share() -> None:
     """nginx refuses a share of 0.0%, and takes two digits behind the point."""
     stage = real.stage(Path("/shop"), app=["10.0.[0:9].[1:250]"], proxy=["p1"], canary=1)
     known = {"a": served("1.0", "10.0.0.1:8800", hosts=("10.0.0.1",))}
-    assert "{ 0.04% 1; * " in nginx.configuration(TEMPLATE, stage, known).files["http.conf"]
+    assert "{ 0.04% 1; * " in site.configuration(TEMPLATE, stage, known).files["http.conf"]
 
 
 def test_a_configuration_is_another_one_only_when_nginx_must_load_it() -> None:
     stage = real.stage(Path("/shop"))
-    first = nginx.configuration(TEMPLATE, stage, BOTH)
+    first = site.configuration(TEMPLATE, stage, BOTH)
     later = {slot: replace(one, release=real.release("9.0")) for slot, one in BOTH.items()}
-    assert nginx.configuration(TEMPLATE, stage, later) == first, "another release on the same hosts"
+    assert site.configuration(TEMPLATE, stage, later) == first, "another release on the same hosts"
     wider = BOTH | {"b": served("2.0", "10.0.0.1:8810", "10.0.0.2:8810")}
     named = stage.model_copy(update={"server_name": "shop.example"})
     others = (
-        nginx.configuration(TEMPLATE, stage, wider),
-        nginx.configuration(TEMPLATE, named, BOTH),
-        nginx.configuration(TEMPLATE + "# changed\n", stage, BOTH),
+        site.configuration(TEMPLATE, stage, wider),
+        site.configuration(TEMPLATE, named, BOTH),
+        site.configuration(TEMPLATE + "# changed\n", stage, BOTH),
     )
     assert len({first.digest, *(one.digest for one in others)}) == 4
     assert f'"{first.digest}"' in first.files["http.conf"]
@@ -115,7 +115,7 @@ WRONG = {
 @pytest.mark.parametrize(("text", "words"), WRONG.values(), ids=WRONG)
 def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        nginx.site(TEMPLATE + text, real.stage(Path("/shop")))
+        site.text(TEMPLATE + text, real.stage(Path("/shop")))
     assert caught.value.exit_code == 2
     assert caught.value.what.startswith("release.d/nginx.conf.j2: ")
     assert words in caught.value.what
@@ -127,7 +127,7 @@ def test_a_site_that_cannot_be_rendered_is_told_with_the_names_there_are(text: s
 def test_a_site_of_an_older_template_is_refused_with_what_brings_the_new_one() -> None:
     old = 'include "{{ upstream_file }}";\nserver { location / { proxy_pass http://{{ upstream }}; } }\n'
     with pytest.raises(ConfigError) as caught:
-        nginx.site(old, real.stage(Path("/shop")))
+        site.text(old, real.stage(Path("/shop")))
     assert caught.value.what == (
         "release.d/nginx.conf.j2 includes no http_conf and no server_conf: it is of an older template"
     )
@@ -156,8 +156,8 @@ def test_nginx_accepts_the_site_of_every_project(
     folder = Path(stage.paths.nginx)
     (folder / "confs/x").mkdir(parents=True)
     (folder / "conf").symlink_to("confs/x")
-    (folder / "nginx.conf").write_text(nginx.own(stage))
-    for name, text in nginx.configuration(TEMPLATE, stage, known).files.items():
+    (folder / "nginx.conf").write_text(site.own(stage))
+    for name, text in site.configuration(TEMPLATE, stage, known).files.items():
         (folder / "conf" / name).write_text(text)
     judge = [nginx_program, "-t", "-p", f"{folder}/", "-c", f"{folder}/nginx.conf", "-e", "stderr"]
     done = subprocess.run(judge, capture_output=True, text=True)
@@ -187,13 +187,13 @@ class Shop:
         """Have nginx know a slot, after it has seen it healthy."""
         new = self.slot(slot, version, *servers)
         known = self.known | {slot: new}
-        conf = nginx.configuration(template, self.stage, known)
+        conf = site.configuration(template, self.stage, known)
         asked = question(self.stage, new.servers, version)
         nginx.configure(self.remote, conf, known, adopt=adopt, health=asked)
         self.known = known
 
     def switch(self, slot: str) -> None:
-        nginx.switch(self.remote, slot, nginx.line(self.stage, slot, self.known[slot]) if slot else "")
+        nginx.switch(self.remote, slot, site.line(self.stage, slot, self.known[slot]) if slot else "")
 
     def ask(self, path: str = "/healthz") -> tuple[int, str]:
         answer = requests.get(f"{self.url}{path}")
@@ -388,12 +388,12 @@ def test_another_site_with_the_same_name_is_found_before_it_loses_its_visitors(
     main.write_text(main.read_text().replace("http {", f"http {{ {theirs}"))
     live.stage = live.stage.model_copy(update={"server_name": "shop.example"})
     live.remote.stage = live.stage
-    own = nginx.own
+    own = site.own
 
     def with_theirs(stage: Stage) -> str:
         return own(stage).replace("http {", f"http {{ {theirs}")
 
-    monkeypatch.setattr(nginx, "own", with_theirs)
+    monkeypatch.setattr(site, "own", with_theirs)
     with pytest.raises(CommandFailed) as caught:
         live.learn("b", "2.0")
     assert "another site of this nginx has the server name shop.example on the same port already" in caught.value.cause
@@ -500,7 +500,7 @@ def test_a_connection_that_is_upgraded_is_counted_as_long_as_it_is_open(live: Sh
                 connection.sendall(data.upper())
 
     threading.Thread(target=serve, daemon=True).start()
-    conf = nginx.configuration(
+    conf = site.configuration(
         TEMPLATE, live.stage, live.known | {"b": live.slot("b", "2.0", f"127.0.0.1:{echo.getsockname()[1]}")}
     )
     nginx.configure(live.remote, conf, live.known)
@@ -584,7 +584,7 @@ def canaries(shop: Shop) -> Callable[[], dict[str, int]]:
     shop.remote.stage = shop.stage
     both = ("local", "localhost")
     shop.known = {"a": replace(shop.slot("a", "1.0"), hosts=both), "b": replace(shop.slot("b", "2.0"), hosts=both)}
-    nginx.configure(shop.remote, nginx.configuration(TEMPLATE, shop.stage, shop.known), shop.known)
+    nginx.configure(shop.remote, site.configuration(TEMPLATE, shop.stage, shop.known), shop.known)
     shop.switch("a")
 
     def got() -> dict[str, int]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 import real
 from releaselib.decide.view import Served
-from releaselib.hosts import nginx
+from releaselib.hosts import site
 from template.baking import Done, run
 
 PARSE = """
@@ -73,11 +73,11 @@ def write_nginx(template: str, folder: Path, app: Sequence[str] = ("127.0.0.1:88
     conf, live = Path(stage.paths.conf), Path(stage.paths.live)
     for place in (conf, live):
         place.mkdir(parents=True)
-    for name, text in nginx.configuration(template, stage, known).files.items():
+    for name, text in site.configuration(template, stage, known).files.items():
         (conf / name).write_text(text, "utf-8")
     (live / "a").touch()
     file = Path(stage.paths.entry)
-    file.write_text(nginx.own(stage), "utf-8")
+    file.write_text(site.own(stage), "utf-8")
     return file
 
 

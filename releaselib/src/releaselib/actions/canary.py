@@ -7,7 +7,7 @@ from releaselib.actions.run import Run
 from releaselib.actions.session import unbroken
 from releaselib.decide.watch import unseen, worse
 from releaselib.errors import HostsFailed, ReleaseError
-from releaselib.hosts import nginx
+from releaselib.hosts import nginx, site
 from releaselib.progress import say
 
 
@@ -41,7 +41,7 @@ def canary(run: Run) -> None:
 def _compared(run: Run) -> tuple[list[str], str]:
     """Why the canary is worse for visitors than the old release, watched for a while, and the numbers of both."""
     plan, stage = run.plan, run.at.stage
-    first = nginx.canary_hosts(stage, switching.served_by(run, plan.slot, plan.release, run.hosts))
+    first = site.canary_hosts(stage, switching.served_by(run, plan.slot, plan.release, run.hosts))
     say(f"canary: {', '.join(host.name for host in first)} get their share of visitors for {stage.canary_seconds} s")
     bad: list[str] = []
     end = time.monotonic() + stage.canary_seconds
@@ -50,7 +50,7 @@ def _compared(run: Run) -> tuple[list[str], str]:
         new, old = switching.traffic(run, plan.slot, "read", canary=True), switching.traffic(run, plan.live, "read")
         bad = worse(new, old, stage.max_errors)
     switching.stop_watching(run)
-    return bad or unseen(new, old, nginx.canary_share(stage)), f"canary: {new}\nold release: {old}"
+    return bad or unseen(new, old, site.canary_share(stage)), f"canary: {new}\nold release: {old}"
 
 
 def _no_canary(run: Run) -> str:

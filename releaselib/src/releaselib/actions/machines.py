@@ -10,7 +10,7 @@ from releaselib.config.inventory import select
 from releaselib.decide.release import Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.errors import CommandFailed
-from releaselib.hosts import boot, nginx
+from releaselib.hosts import boot, nginx, site
 from releaselib.hosts.connection import Remote
 
 NOTHING = Wanted()
@@ -54,7 +54,7 @@ def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "",
             require_yes(at.stage, at.look(()), "nginx.stop", yes)
         if action == "setup":
             view, start = at.look(()), boot.files(at.stage)
-            conf = nginx.configuration(project.template(nginx.TEMPLATE), at.stage, view.known)
+            conf = site.configuration(project.template(site.TEMPLATE), at.stage, view.known)
 
         def act(remote: Remote) -> str:
             if action != "setup":

@@ -16,7 +16,7 @@ from releaselib.decide.release import Release, Wanted
 from releaselib.decide.slots import idle_slot, known_slot, rollback_slot
 from releaselib.decide.view import View
 from releaselib.errors import ConfigError, Refused
-from releaselib.hosts import health, nginx, supervisor
+from releaselib.hosts import health, nginx, site, supervisor
 from releaselib.progress import say
 from releaselib.wheels import source
 from releaselib.wheels.source import Source
@@ -65,7 +65,7 @@ def planned(seen: Seen) -> Plan:
         template = at.project.template(supervisor.TEMPLATE)
         files["supervisord.conf"] = supervisor.configuration(template, at.stage, aim.release, aim.slot)
     if at.stage.proxy and (aim.phases[0] != "switch"):
-        files["site.conf"] = nginx.site(at.project.template(nginx.TEMPLATE), at.stage)
+        files["site.conf"] = site.text(at.project.template(site.TEMPLATE), at.stage)
     return replace(make(at.stage, seen.view, aim), files=files)
 
 

@@ -15,7 +15,7 @@ from releaselib.decide.samples import doubts
 from releaselib.decide.view import Served
 from releaselib.decide.watch import Traffic, failing, together
 from releaselib.errors import CommandFailed, HostsFailed
-from releaselib.hosts import boot, health, nginx, proof
+from releaselib.hosts import boot, health, nginx, proof, site
 from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 
@@ -29,7 +29,7 @@ def switch(run: Run) -> None:
     elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
         known = run.view.known[run.plan.slot]
         run.hosts = [host for host in run.plan.app if host.name in known.hosts]
-        run.serves = nginx.line(run.at.stage, run.plan.slot, known)
+        run.serves = site.line(run.at.stage, run.plan.slot, known)
     if run.plan.live and run.plan.live != run.plan.slot:
         _sample(run)
     if run.at.stage.auto_rollback:
@@ -51,7 +51,7 @@ def prepare(run: Run) -> None:
 
 
 def served_by(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:
-    servers = nginx.servers(run.at.stage, hosts, slot_)
+    servers = site.servers(run.at.stage, hosts, slot_)
     return Served(release, tuple(host.name for host in hosts), tuple(servers))
 
 
@@ -62,8 +62,8 @@ def _configure(run: Run, new: Served, state: str) -> None:
         raise HostsFailed(f"slot {plan.slot} would be served from no host: {state}", next_step="fab status")
     known = {name: _pruned(run, one) for name, one in view.known.items() if name in (*stage.slots, view.live)}
     known[plan.slot] = new
-    template = run.at.project.template(nginx.TEMPLATE)
-    conf = nginx.configuration(template, stage, known)
+    template = run.at.project.template(site.TEMPLATE)
+    conf = site.configuration(template, stage, known)
     asked = health.question(stage, new.servers, new.release.version, timeout=5)
 
     def ready(remote: Remote) -> None:
@@ -71,7 +71,7 @@ def _configure(run: Run, new: Served, state: str) -> None:
         nginx.configure(remote, conf, known, adopt=adopt, boot=boot.files(stage), health=asked)
 
     run.at.fleet.each(plan.proxy, ready).require(f"proxies failed: {state}", next_step=MEND)
-    run.serves = nginx.line(stage, plan.slot, new)
+    run.serves = site.line(stage, plan.slot, new)
 
 
 def _pruned(run: Run, served: Served) -> Served:
@@ -86,7 +86,7 @@ def join(run: Run) -> None:
     rest = run.view.known[slot_].among([host for host in stage.app if host not in run.hosts])
     new = [host for host in stage.app if host in run.hosts]
     hosts = [host for host in stage.app if host.name in rest.hosts or host in new]
-    servers = tuple(nginx.servers(stage, new, slot_, rest.servers))
+    servers = tuple(site.servers(stage, new, slot_, rest.servers))
     joined = replace(rest, hosts=tuple(host.name for host in hosts), servers=servers)
     _configure(run, joined, "visitors are served from the same hosts as before")
     run.hosts = hosts
@@ -100,7 +100,7 @@ def _sample(run: Run) -> None:
 
 def traffic(run: Run, slot_: str, action: str, *, canary: bool = False) -> Traffic:
     """What the proxies saw of a slot since they were told to watch (start)."""
-    name = nginx.identifier(run.at.stage.project) + ("_canary_" if canary else "_") + slot_
+    name = site.identifier(run.at.stage.project) + ("_canary_" if canary else "_") + slot_
     results = run.at.fleet.each(run.plan.proxy, lambda remote: nginx.watch(remote, action))
     seen = results.require("proxies failed: what visitors get cannot be watched", next_step=MEND)
     return together(one.get(name, Traffic()) for one in seen.values())
@@ -161,7 +161,7 @@ def _back(run: Run) -> list[str]:
 
     def back(remote: Remote) -> None:
         slot_ = seen[remote.host].slot and (run.plan.live or seen[remote.host].slot)
-        nginx.switch(remote, slot_, nginx.line(run.at.stage, slot_, known[slot_]) if slot_ in known else "")
+        nginx.switch(remote, slot_, site.line(run.at.stage, slot_, known[slot_]) if slot_ in known else "")
 
     failures = run.at.fleet.each(run.plan.proxy, back).failures
     return [f"cannot be switched back: {error}" for error in failures.values()]
