@@ -26,7 +26,8 @@ from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
 from releaselib.decide.release import Release
-from releaselib.decide.view import AppSeen, ProxySeen, Served, SlotSeen, View
+from releaselib.decide.seen import AppSeen, ProxySeen, Served, SlotSeen
+from releaselib.decide.view import View
 from releaselib.index.pypiserver import Server
 
 ROOT = Path(__file__).resolve().parents[1]

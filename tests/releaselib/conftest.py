@@ -14,10 +14,11 @@ from uv import find_uv_bin
 
 import real
 from releaselib import process, progress
+from releaselib.config.app import App
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.hosts.fleet import Fleet
 from releaselib.index import pypiserver
-from releaselib.wheels.resolve import TOOLS
+from releaselib.wheels.resolve import tools
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     old = real.wheel(packages, "shelf-abi", "1.0")
     old.rename(packages / "shelf_abi-1.0-cp38-cp38-manylinux2014_x86_64.whl")
     real.wheel(packages, "shelf-broken", "1.0", requires=["nowhere-to-be-found>=2", "lost-too"])
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(packages), *TOOLS)
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(packages), *tools(App()))
     process.run(pip)
     uv = packages / f"uv-0.0.1-py3-none-manylinux_2_17_{os.uname().machine}.whl"
     with zipfile.ZipFile(uv, "w") as archive:

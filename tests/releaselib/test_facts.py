@@ -17,7 +17,7 @@ from releaselib.actions.session import Session
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import Began
 from releaselib.decide.problems import problems
-from releaselib.decide.view import Lost, SlotSeen
+from releaselib.decide.seen import Lost, SlotSeen
 from releaselib.errors import CommandFailed, Refused
 from releaselib.hosts.facts import LINES, facts, look, wanted
 from releaselib.hosts.fleet import Fleet

@@ -22,7 +22,7 @@ import real
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.problems import problems
-from releaselib.decide.view import ProxySeen, Served
+from releaselib.decide.seen import ProxySeen, Served
 from releaselib.errors import CommandFailed, ConfigError
 from releaselib.hosts import nginx, site
 from releaselib.hosts.connection import Remote

@@ -12,7 +12,8 @@ import real
 from releaselib.config.inventory import Host
 from releaselib.decide.budget import Budget
 from releaselib.decide.problems import UNSEEN, of_app, of_proxy, problems, require_agreement, require_proxies
-from releaselib.decide.view import AppSeen, Listener, Lost, ProxySeen, View
+from releaselib.decide.seen import AppSeen, Listener, Lost, ProxySeen
+from releaselib.decide.view import View
 from releaselib.errors import HostsFailed, Refused
 
 PORT = Listener(8800, "a", "7", "python shop.py", False)

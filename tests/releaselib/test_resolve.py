@@ -9,9 +9,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import real
+from releaselib.config.app import App
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.errors import IndexFailed, Refused
-from releaselib.wheels.resolve import TOOLS, Target, command, exact, pins, resolve
+from releaselib.wheels.resolve import Target, command, exact, pins, resolve, tools
 
 HERE = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
 
@@ -141,7 +142,7 @@ def test_an_index_that_fails_is_not_taken_for_one_that_lacks_something() -> None
 
 
 def test_the_hosts_get_a_supervisor_that_knows_their_python() -> None:
-    assert [Requirement(text).name for text in TOOLS] == ["supervisor"]
+    assert [Requirement(text).name for text in tools(App())] == ["supervisor"]
 
 
 def test_for_hosts_like_this_machine_uv_is_not_told_a_platform(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from releaselib.config.stage import Stage
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, uv_wheel
 from releaselib.decide.problems import problems
+from releaselib.decide.seen import SlotSeen
 from releaselib.decide.settings import Setting, as_file
-from releaselib.decide.view import SlotSeen
 from releaselib.errors import CommandFailed
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote
@@ -31,7 +31,7 @@ from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import at_start, check, question
 from releaselib.hosts.supervisor import configuration
 from releaselib.index import of
-from releaselib.wheels.resolve import TOOLS, Target, pins, resolve
+from releaselib.wheels.resolve import Target, pins, resolve, tools
 
 APP = """
 import argparse, http.server, json
@@ -82,7 +82,8 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("keys", "asked"), ASKED.values(), ids=ASKED)
 def test_every_process_is_asked_for_the_version(keys: dict[str, Any], asked: dict[str, Any]) -> None:
-    found = at_start(real.stage(Path("/shop"), **keys), "b", "2.0")
+    stage = real.stage(Path("/shop"), **keys)
+    found = at_start(stage, "b", "2.0", stage.app[0])
     assert {key: found[key] for key in asked} == asked
 
 
@@ -124,7 +125,8 @@ def test_a_slot_is_another_one_when_anything_in_it_is(name: str, differs: bool) 
 
 
 def test_the_files_of_a_slot_are_told_by_name() -> None:
-    asked = at_start(real.stage(Path("/a b")), "a", "2.0")
+    stage = real.stage(Path("/a b"))
+    asked = at_start(stage, "a", "2.0", stage.app[0])
     found = slot.files(real.release("2.0"), "conf", ("pins", "tools"), asked)
     assert sorted(found) == ["health.json", "release.json", "requirements.txt", "supervisord.conf", "tools.txt"]
     assert json.loads(found["release.json"])["version"] == "2.0"
@@ -151,10 +153,10 @@ class Shop:
         (python, machine) = target()
         kind = Target(python, machine)
         lock = resolve([f"{real.PROJECT}=={self.version}"], self.stage.index, kind, links=self.wheel.parent)
-        tools = resolve(TOOLS, self.stage.index, kind)
+        beside = resolve(tools(self.stage), self.stage.index, kind)
         this = real.release(self.version, 1, wheels=pins(lock))
         conf = configuration(real.template("supervisord.conf.j2"), self.stage, this, letter)
-        made = slot.files(this, conf, (lock, tools), at_start(self.stage, letter, self.version))
+        made = slot.files(this, conf, (lock, beside), at_start(self.stage, letter, self.version, self.stage.app[0]))
         return made | changed
 
     def answer(self, letter: str) -> str:
@@ -241,7 +243,7 @@ def test_settings_are_in_the_environment_of_the_processes_and_in_one_private_fil
     command_lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(b"Zq81" in line for line in command_lines)
     slot.act(remote, "restart", "b")
-    check(remote, "b", "1.4", 20)
+    check(remote, "b", 20)
     other = content | {"environment": as_file([Setting("KEY", secret, ""), Setting("NEW", "1", "")])}
     assert slot.stage_release(remote, "b", other, uv(where.index)) == "built", "another setting, another slot"
     slot.act(remote, "remove", "b")
@@ -346,9 +348,13 @@ def test_a_slot_that_failed_can_be_staged_in_again_beside_the_first_and_the_tool
 
 
 def test_health_that_is_not_the_wanted_is_told(staged: Shop, where: Stage, remote: Remote) -> None:
-    check(remote, "a", "1.0")
+    check(remote, "a")
+    asked = folder(where, "a") / "health.json"
+    text = asked.read_text()
+    asked.write_text(text.replace('"1.0"', '"9.9"'))
     with pytest.raises(CommandFailed) as caught:
-        check(remote, "a", "9.9")
+        check(remote, "a")
+    asked.write_text(text)
     assert caught.value.what == "local: slot a is not healthy"
     assert "answered version 1.0, not 9.9" in caught.value.cause
     assert caught.value.next_step == "fab supervisor.status --stage test --slot a"
@@ -374,7 +380,7 @@ def test_a_slot_is_stopped_started_and_told_of(staged: Shop, where: Stage, remot
     assert (app.slots["a"].running, app.slots["a"].healthy) == (False, True)
     for _ in range(2):
         act("start")
-    check(remote, "a", "1.0", 20)
+    check(remote, "a", 20)
 
 
 def test_of_an_empty_slot_there_is_nothing_to_start(where: Stage, remote: Remote) -> None:
@@ -512,7 +518,7 @@ def test_a_slot_can_be_made_complete_without_being_started(staged: Shop, where: 
     (app,) = look(Fleet(where), where.app).app.values()
     assert (app.slots["b"].running, app.slots["b"].healthy) == (False, True)
     slot.act(remote, "start", "b")
-    check(remote, "b", "1.1", 20)
+    check(remote, "b", 20)
     real.end_slots(where, "b")
 
 

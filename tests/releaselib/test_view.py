@@ -11,7 +11,8 @@ import real
 from releaselib.config.inventory import Host
 from releaselib.decide.journal import Event, History, Report, Staged, Switched
 from releaselib.decide.release import Release, release_of
-from releaselib.decide.view import AppSeen, ProxySeen, Served, SlotSeen, View
+from releaselib.decide.seen import AppSeen, ProxySeen, Served, SlotSeen
+from releaselib.decide.view import View
 
 A1, B2 = real.release("1.0", 1), real.release("2.0", 2)
 

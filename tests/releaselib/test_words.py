@@ -14,7 +14,7 @@ from releaselib.config.inventory import Host
 from releaselib.decide.files import File
 from releaselib.decide.journal import Began, Failed, Report, Switched
 from releaselib.decide.plan import PHASES, Aim, make
-from releaselib.decide.view import Lost
+from releaselib.decide.seen import Lost
 from releaselib.output import as_text
 from releaselib.wheels.build import Built
 

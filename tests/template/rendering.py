@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 import real
-from releaselib.decide.view import Served
+from releaselib.decide.seen import Served
 from releaselib.hosts import site
 from template.baking import Done, run
 
@@ -38,6 +38,7 @@ def supervisord_values(run_root: Path, **others: Any) -> dict[str, Any]:
         "venv_dir": f"{run_root}/venv",
         "port": 8800,
         "process_count": 2,
+        "programs": [],
         "bind": "127.0.0.1",
         "username": "deploy",
         "version": "2026.11.23.1",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         logs as logs,
         maintain as maintain,
     )
+    from releaselib.actions.programs import move_programs as move_programs
     from releaselib.actions.release import (
         deploy as deploy,
         join as join,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 PUBLIC = {
     "actions.indexes": "list_index serve_index sync",
     "actions.machines": "control_nginx execute logs maintain",
+    "actions.programs": "move_programs",
     "actions.release": "deploy join plan quickdeploy release rollback switch sync_proxies",
     "actions.repository": "create_repository make_release update_template",
     "actions.slots": "remove settings supervise validate",

@@ -14,7 +14,8 @@ from releaselib.actions import wheels
 from releaselib.actions.bringing import bring
 from releaselib.actions.session import session
 from releaselib.config import Project
-from releaselib.decide.view import AppSeen
+from releaselib.config.app import App
+from releaselib.decide.seen import AppSeen
 from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import facts
 from releaselib.index import pypiserver
@@ -38,10 +39,10 @@ def sync(project: Project, *, stage: str = "", packages: str = "", python: str =
     with tempfile.TemporaryDirectory() as folder:
         found = source.find(project.root, "HEAD")
         built = wheels.clean_build(project, found, project.static_version or "0", Path(folder))
-        extra = project.stage(stage).requires if stage else ()
-        needed = mirror.needed(built.wheel, extra, target.markers if target else None)
+        chosen = project.stage(stage) if stage else App()
+        needed = mirror.needed(built.wheel, chosen.requires, target.markers if target else None)
         lock = wheels.lock_at(project, found.commit)
-        return bring(where, [*needed, *resolve.TOOLS, "uv"], target, lock)
+        return bring(where, [*needed, *resolve.tools(chosen), "uv"], target, lock)
 
 
 def requirements(packages: str) -> list[str]:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from releaselib import index
-from releaselib.actions import canary, once, switching, wheels, workers
+from releaselib.actions import canary, once, programs, switching, wheels, workers
 from releaselib.actions.run import Run
 from releaselib.decide import settings
 from releaselib.decide.budget import Budget
 from releaselib.decide.files import uv_wheel
 from releaselib.decide.journal import Staged
-from releaselib.hosts import boot, health, nginx, slot
+from releaselib.errors import HostsFailed
+from releaselib.hosts import boot, health, nginx, slot, supervisor
 from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 from releaselib.wheels import resolve
@@ -48,12 +49,21 @@ def stage(run: Run) -> None:
     uv = uv_wheel(index.of(at.stage.index).files("uv"), run.view.any_app.machine)
     run.wheels = resolve.pins(pins.release)
     release = replace(plan.release, wheels=run.wheels)
-    asked = health.at_start(at.stage, plan.slot, release.version)
-    content = slot.files(release, plan.files["supervisord.conf"], (pins.release, pins.tools), asked)
-    content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
     later = any(phase.name == "before_start" for phase in plan.phases)
     starts = run.beside and not later
-    results = at.fleet.each(plan.app, lambda remote: slot.stage_release(remote, plan.slot, content, uv, start=starts))
+
+    def put(remote: Remote) -> str:
+        host = remote.host
+        asked = health.at_start(at.stage, plan.slot, release.version, host)
+        conf = supervisor.configuration(at.project.template(supervisor.TEMPLATE), at.stage, release, plan.slot, host)
+        content = slot.files(release, conf, (pins.release, pins.tools), asked)
+        content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
+        outcome = slot.stage_release(remote, plan.slot, content, uv, start=starts)
+        if starts:
+            slot.well(remote, plan.slot)
+        return outcome
+
+    results = at.fleet.each(plan.app, put)
     done = results.within(_budget(run))
     run.hosts = list(done)
     if kept := [host.name for host, outcome in done.items() if outcome == "kept"]:
@@ -91,7 +101,7 @@ def healthy(run: Run) -> None:
         if not run.beside:  # they start when the old ones have stopped
             return
         if remote.host in warm:
-            health.check(remote, plan.slot, plan.release.version)
+            health.check(remote, plan.slot)
         else:
             run.start(remote)
 
@@ -134,6 +144,17 @@ def join(run: Run) -> None:
     (switching.join if run.plan.proxy else workers.join)(run)
 
 
+def take_over(run: Run) -> None:
+    """Have what runs in the live slot only run there. What a release cannot have run is taken back with it."""
+    try:
+        programs.take_over(run)
+    except HostsFailed as error:
+        if run.plan.action != "release" or not run.plan.proxy or not run.plan.live:
+            raise
+        programs.hand_back(run)
+        switching.go_back(run, [str(error)])
+
+
 ACTS: dict[str, Callable[[Run], None]] = {
     "build": build,
     "publish": publish,
@@ -147,5 +168,6 @@ ACTS: dict[str, Callable[[Run], None]] = {
     "join": join,
     "canary": canary.canary,
     "watch": switching.watch,
+    "take_over": take_over,
     "stop": stop,
 }

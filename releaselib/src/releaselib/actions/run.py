@@ -52,7 +52,8 @@ class Run:
     def start(self, remote: Remote) -> None:
         """Start the slot on a host and wait until it is healthy. Raises CommandFailed."""
         slot.act(remote, "start", self.plan.slot)
-        health.check(remote, self.plan.slot, self.plan.release.version, self.at.stage.health_timeout)
+        health.check(remote, self.plan.slot, self.at.stage.health_timeout)
+        slot.well(remote, self.plan.slot)
 
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get."""

@@ -12,9 +12,10 @@ from releaselib.config.stage import Stage
 from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
+from releaselib.decide.seen import UNSET
 from releaselib.decide.settings import Shown, compared
 from releaselib.decide.slots import known_slot
-from releaselib.decide.view import UNSET, View
+from releaselib.decide.view import View
 from releaselib.errors import Refused
 from releaselib.hosts import health, nginx, slot
 from releaselib.hosts.connection import Remote
@@ -35,7 +36,7 @@ def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:
         hosts = select(at.stage.app, wanted.hosts)
 
         def ask(remote: Remote) -> str:
-            health.check(remote, chosen, found.version)
+            health.check(remote, chosen)
             return "healthy"
 
         at.fleet.each(hosts, ask).named("hosts failed: validate")

@@ -11,9 +11,11 @@ from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import SWITCHES, Event
 from releaselib.decide.problems import problems
+from releaselib.decide.programs import astray
 from releaselib.decide.release import Wanted
+from releaselib.decide.seen import UNSET, SlotSeen
 from releaselib.decide.slots import rollback_slot
-from releaselib.decide.view import UNSET, SlotSeen, View
+from releaselib.decide.view import View
 from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import lock
 from releaselib.output import table
@@ -122,6 +124,7 @@ def _notes(view: View, stage: Stage) -> list[str]:
         notes.append(f"{view.version} does not run there: {', '.join(gone)}: fab deploy --missing {this}")
     if out := [name for name in out if name not in view.behind]:
         notes.append(f"left out, no visitor gets there: {', '.join(out)}: fab deploy --missing {this}")
+    notes += [f"{words}: fab scheduler.move {this}" for words in astray(stage, view)]
     served, names = view.served(view.live), {host.name for host in stage.app}
     if served and (gone := [name for name in served.hosts if name not in names]):
         notes.append(f"visitors get to hosts that are not in release.toml: {', '.join(gone)}: fab nginx.sync {this}")

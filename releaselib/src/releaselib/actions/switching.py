@@ -12,7 +12,7 @@ from releaselib.decide.journal import Switched, Switching
 from releaselib.decide.plan import Plan
 from releaselib.decide.release import Release
 from releaselib.decide.samples import doubts
-from releaselib.decide.view import Served
+from releaselib.decide.seen import Served
 from releaselib.decide.watch import Traffic, failing, together
 from releaselib.errors import CommandFailed, HostsFailed
 from releaselib.hosts import boot, health, nginx, proof, site
@@ -131,11 +131,11 @@ def watch(run: Run) -> None:
     stop_watching(run)
     numbers = f"new release: {new}\nold release: {run.before}"
     if bad:
-        _go_back(run, [*bad, numbers])
+        go_back(run, [*bad, numbers])
     say(numbers)
 
 
-def _go_back(run: Run, why: list[str]) -> NoReturn:
+def go_back(run: Run, why: list[str]) -> NoReturn:
     """Have all visitors get the old release again. Raises CommandFailed with why."""
     plan = run.plan
     with unbroken():
@@ -207,7 +207,7 @@ def prove(run: Run) -> None:
         if samples.ailing:
             say(f"{host.name}: the old release failed {len(samples.ailing)} requests, until the switch")
     if doubted and run.at.stage.auto_rollback and plan.live:
-        _go_back(run, doubted)
+        go_back(run, doubted)
     if doubted:
         raise CommandFailed(
             f"nginx sends visitors to slot {plan.slot} ({plan.release.version}), but it is "

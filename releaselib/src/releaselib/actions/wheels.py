@@ -16,7 +16,8 @@ from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide import versions
 from releaselib.decide.files import File, wheels_of
 from releaselib.decide.release import Release, Wanted
-from releaselib.decide.view import UNSET, AppSeen, View
+from releaselib.decide.seen import UNSET, AppSeen
+from releaselib.decide.view import View
 from releaselib.errors import Refused
 from releaselib.hosts import lock as locks
 from releaselib.hosts.fleet import Fleet
@@ -200,7 +201,7 @@ def pinned(stage: Stage, seen: AppSeen, built: Built, lock: Lock) -> Pinned:
             raise
         say("fetching what the project's own index lacks")
         target = Target.of(seen)
-        wanted = [*mirror.needed(built.wheel, stage.requires, target.markers), *resolve.TOOLS, "uv"]
+        wanted = [*mirror.needed(built.wheel, stage.requires, target.markers), *resolve.tools(stage), "uv"]
         bring(stage.index, wanted, target, lock)
         return _resolved(stage, seen, built.version, lock.pins, built.folder)
 
@@ -221,5 +222,5 @@ def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links
     wanted = [f"{stage.project}=={version}", *stage.requires]
     return Pinned(
         resolve.resolve(wanted, stage.index, kind, constraints=constraints, links=links),
-        resolve.resolve(resolve.TOOLS, stage.index, kind),
+        resolve.resolve(resolve.tools(stage), stage.index, kind),
     )

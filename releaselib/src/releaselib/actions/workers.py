@@ -3,7 +3,7 @@
 from releaselib.actions.run import Run
 from releaselib.actions.session import unbroken
 from releaselib.decide.journal import Switched, Switching
-from releaselib.decide.view import UNSET
+from releaselib.decide.seen import UNSET
 from releaselib.errors import HostsFailed
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote

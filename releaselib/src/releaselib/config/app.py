@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 from packaging.requirements import Requirement
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from releaselib.config.programs import Program
 from releaselib.config.table import Table, must
 
 SLOTS = "abcdefghi"
@@ -85,8 +86,29 @@ class App(Table):
     secrets: tuple[Name, ...] = Field(default=(), strict=False)
     secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""
     run: dict[Word, Once] = Field(default_factory=dict)
+    programs: dict[Word, Program] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_ports(self) -> "App":
+        used = self.processes + sum(one.processes for one in self.programs.values() if one.port)
+        if used > PORT_STEP:
+            raise ValueError(f"slots would share ports: each has {PORT_STEP}, processes and programs want {used}")
+        return self
 
     def ports(self, slot: str) -> list[int]:
         """The ports of a slot, one a process: slot a has port_base, slot b ten more, and so on."""
         first = self.port_base + PORT_STEP * SLOTS.index(slot)
         return list(range(first, first + self.processes))
+
+    def all_ports(self, slot: str) -> list[int]:
+        """The ports of everything in a slot."""
+        return [*self.ports(slot), *(port for name in self.programs for port in self.ports_of(name, slot))]
+
+    def ports_of(self, program: str, slot: str) -> list[int]:
+        """The ports of a program in a slot, behind those of its processes and of the programs before; or none."""
+        first = self.ports(slot)[-1] + 1
+        for name, one in self.programs.items():
+            if name == program:
+                return list(range(first, first + one.processes)) if one.port else []
+            first += one.processes if one.port else 0
+        return []

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from releaselib.config.inventory import Host
+from releaselib.config.inventory import Host, select
 from releaselib.config.paths import Paths
+from releaselib.config.programs import Program
 from releaselib.config.tables import Index, OwnIndex, StageTable
 
 PORTS = 100
@@ -58,6 +59,20 @@ class Stage(StageTable):
     def local(self) -> bool:
         """Whether the stage is this very machine, without ssh."""
         return self.app[0].local
+
+    def programs_on(self, host: Host) -> dict[str, Program]:
+        """The programs that a host has beside the processes that visitors are sent to, by their names."""
+        return {name: one for name, one in self.programs.items() if host in select(self.app, ",".join(one.hosts))}
+
+    @property
+    def waiting(self) -> dict[str, Program]:
+        """The programs that start with the switch only."""
+        return {name: one for name, one in self.programs.items() if one.waits}
+
+    @property
+    def stop_seconds(self) -> int:
+        """What the slowest program may take to end."""
+        return max((one.stop_seconds for one in self.programs.values()), default=0)
 
     @property
     def lock_hosts(self) -> tuple[Host, ...]:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
 from releaselib.config.app import App
-from releaselib.config.inventory import LOCAL, Hosts
+from releaselib.config.inventory import LOCAL, Hosts, select
 from releaselib.config.table import Table, must
+from releaselib.errors import ConfigError
 
 
 class Layout(Table):
@@ -124,6 +125,11 @@ class StageTable(App):
     def _whole(self) -> "StageTable":
         if len({host.local for host in (*self.app, *self.proxy)}) > 1:
             raise ValueError('mixes "local" with hosts over ssh; make two stages of it')
+        for name, program in self.programs.items():
+            try:
+                select(self.app, ",".join(program.hosts))
+            except ConfigError as error:
+                raise ValueError(f"programs.{name}.hosts: {error.what}") from None
         return self
 
 

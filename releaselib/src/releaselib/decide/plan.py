@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
-from releaselib.decide.view import UNSET, View
+from releaselib.decide.seen import UNSET
+from releaselib.decide.view import View
 from releaselib.output import table
 
 
@@ -75,7 +76,7 @@ class Aim:
 
 MAKE = ("build", "publish")
 """Left out where the index has the version already, built from the same commit."""
-SWITCH = ("switch", "prove", "watch", "stop")
+SWITCH = ("switch", "prove", "watch", "take_over", "stop")
 AFTER = (*SWITCH, "after_switch")
 """What is left to do when some visitors get the release already."""
 RELEASE = (*MAKE, "stage", "before_start", "before_switch", "canary", *AFTER)
@@ -85,7 +86,7 @@ PHASES = {
     "quickdeploy": (*MAKE, "stage", "before_start"),
     "switch": ("health", "before_switch", *AFTER),
     "rollback": ("health", *SWITCH),
-    "join": ("stage", "before_start", "join"),
+    "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
 }
 AGAIN = ("stage", *SWITCH)
@@ -106,6 +107,7 @@ WORDS = {
     "watch": "watch what visitors get, and go back when it is worse than before",
     "join": "have every proxy send visitors to these hosts, too",
     "prove": "sample every proxy, as visitors do",
+    "take_over": "end {waiting} in every other slot, then start them in slot {slot}",
     "stop": "stop the processes of slot {live}",
 }
 OF_WORKERS = WORDS | {
@@ -116,6 +118,7 @@ ON = {
     "stage": "app",
     **dict.fromkeys(ONCE, "app"),
     "health": "app",
+    "take_over": "app",
     "stop": "app",
     "switch": "proxy",
     "prove": "proxy",
@@ -135,6 +138,7 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
         "index": stage.index.upload_url,
         "slot": aim.slot,
         "live": aim.live or view.live or UNSET,
+        "waiting": ", ".join(stage.waiting),
         **{moment: ", ".join(_at(stage, moment)) for moment in ONCE},
     }
     words = WORDS if stage.proxy else OF_WORKERS
@@ -166,6 +170,8 @@ def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
     """
     if phase in ONCE:
         return bool(_at(stage, phase))
+    if phase == "take_over":
+        return bool(stage.waiting)
     if phase == "canary":
         return bool(stage.proxy) and bool(stage.canary)
     if phase == "watch":

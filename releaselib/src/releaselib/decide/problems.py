@@ -2,7 +2,8 @@
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
-from releaselib.decide.view import AppSeen, ProxySeen, View
+from releaselib.decide.seen import AppSeen, ProxySeen
+from releaselib.decide.view import View
 from releaselib.errors import Refused
 
 UNSEEN = "a process of another user"

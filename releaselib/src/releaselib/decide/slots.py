@@ -2,7 +2,8 @@
 
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import SWITCHES
-from releaselib.decide.view import UNSET, View
+from releaselib.decide.seen import UNSET
+from releaselib.decide.view import View
 from releaselib.errors import ConfigError, Refused
 
 

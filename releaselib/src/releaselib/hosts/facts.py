@@ -6,7 +6,8 @@ from typing import Any
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
-from releaselib.decide.view import AppSeen, Lost, ProxySeen, View
+from releaselib.decide.seen import AppSeen, Lost, ProxySeen
+from releaselib.decide.view import View
 from releaselib.errors import ReleaseError
 from releaselib.hosts.connection import Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import Fleet
@@ -20,7 +21,7 @@ def wanted(stage: Stage, host: Host, role: str) -> dict[str, Any]:
     """What `facts.py` is to look at on a host of that role. Pure."""
     return {
         "paths": stage.paths.variables,
-        "ports": {slot: stage.ports(slot) for slot in stage.slots} if role == "app" else {},
+        "ports": {slot: stage.all_ports(slot) for slot in stage.slots} if role == "app" else {},
         "probe": stage.loopback if role == "proxy" else "",
         "listen": [stage.listen_port, stage.probe_port],
         "sudo": stage.sudo,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
@@ -26,23 +27,27 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
     }
 
 
-def own(stage: Stage, slot: str) -> list[str]:
-    """The processes of a slot as their own host reaches them. Pure."""
-    return [f"127.0.0.1:{port}" for port in stage.ports(slot)]
+def own(stage: Stage, slot: str, host: Host) -> list[str]:
+    """The processes of a slot as their own host reaches them, those of a program with the path that it has. Pure."""
+    paths = {name: one.health for name, one in stage.programs_on(host).items() if one.health.startswith("/")}
+    beside = [f"127.0.0.1:{port}{path}" for name, path in paths.items() for port in stage.ports_of(name, slot)]
+    return [*(f"127.0.0.1:{port}" for port in stage.ports(slot)), *beside]
 
 
-def at_start(stage: Stage, slot: str, version: str) -> dict[str, Any]:
+def at_start(stage: Stage, slot: str, version: str, host: Host) -> dict[str, Any]:
     """What is asked while a slot starts: its supervisord is woken, and may say that it is in vain. Pure."""
     folder = stage.paths.slot(slot)
     control = quoted([f"{folder}/tools/bin/supervisorctl", "-c", f"{folder}/supervisord.conf", "status"])
     watched = {"dead": ["sh", "-c", f"{control} | grep -q FATAL"], "wake": stage.paths.socket(slot)}
-    return question(stage, own(stage, slot), version, timeout=stage.health_timeout) | watched
+    return question(stage, own(stage, slot, host), version, timeout=stage.health_timeout) | watched
 
 
-def check(remote: Remote, slot: str, version: str, timeout: int = 0) -> None:
-    """Ask every process of a slot on its own host, for ``timeout`` seconds. Raises CommandFailed."""
-    given = question(remote.stage, own(remote.stage, slot), version, timeout=timeout)
-    failing = dict(asked(remote, "health.sh", given=given, seconds=timeout))
+def check(remote: Remote, slot: str, timeout: int = 0) -> None:
+    """Ask every process of a slot on its own host, for ``timeout`` seconds, as when it was staged.
+
+    Raises CommandFailed.
+    """
+    failing = dict(asked(remote, "health.sh", slot=slot, limit=timeout, seconds=timeout))
     if failing:
         raise CommandFailed(
             f"{remote.host.name}: slot {slot} is not healthy",

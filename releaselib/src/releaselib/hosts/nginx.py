@@ -9,7 +9,7 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from releaselib.decide.view import Served
+from releaselib.decide.seen import Served
 from releaselib.decide.watch import Traffic
 from releaselib.hosts import site
 from releaselib.hosts.connection import Remote

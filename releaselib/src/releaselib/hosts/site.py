@@ -17,7 +17,7 @@ from typing import Any
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.budget import share
-from releaselib.decide.view import Served
+from releaselib.decide.seen import Served
 from releaselib.errors import ConfigError
 from releaselib.render import render
 

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from releaselib import output
@@ -11,7 +11,7 @@ from releaselib.decide.files import File
 from releaselib.decide.release import Release
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import asked, call, start
+from releaselib.hosts.scripts import asked, call, start, text
 from releaselib.process import tail
 from releaselib.progress import say
 
@@ -22,6 +22,7 @@ ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
 def files(release: Release, supervisord: str, pins: tuple[str, str], health: dict[str, Any]) -> dict[str, str]:
     """Every file of a slot that comes from here, by its name; ``pins`` are of release and tools. Pure."""
     return {
+        **({"schedule.py": text("slot_schedule.py")} if "/schedule.py" in supervisord else {}),
         "supervisord.conf": supervisord,
         "requirements.txt": pins[0],
         "tools.txt": pins[1],
@@ -52,7 +53,7 @@ def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File |
         uv_url=uv.url if uv else "",
         uv_sha256=uv.sha256 if uv else "",
         given=content,
-        seconds=remote.stage.health_timeout,
+        seconds=remote.stage.health_timeout + remote.stage.stop_seconds,
         next_step=f"fab host.logs --stage {remote.stage.name} --hosts {remote.host.name} --slot {slot}",
     ).strip()
 
@@ -88,6 +89,31 @@ def command(remote: Remote, slot: str, line: str, *, timeout: int, name: str) ->
     return "\n".join(said)
 
 
+def well(remote: Remote, slot: str, *, waiting: bool = False) -> None:
+    """Run the command that tells the health of each program there, until it does. Raises CommandFailed."""
+    for name, one in remote.stage.programs_on(remote.host).items():
+        if one.health and not one.health.startswith("/") and one.waits == waiting:
+            line = f"until {{ {one.health}\n}}; do sleep 1; done"
+            command(remote, slot, line, timeout=remote.stage.health_timeout, name=f"health-{name}")
+
+
 def act(remote: Remote, action: str, *slots: str) -> str:
     """One of ACTIONS on slots of one host; returns supervisorctl's own words. Raises CommandFailed."""
-    return call(remote, "slot_act.sh", action=action, chosen=" ".join(slots), next_step="fab status")
+    limit = remote.stage.stop_seconds
+    return call(remote, "slot_act.sh", action=action, chosen=" ".join(slots), seconds=limit, next_step="fab status")
+
+
+def make_way(remote: Remote, slot: str) -> list[str]:
+    """End what runs in the live slot only, in every other one than this; the processes that ran on that host."""
+    return _live(remote, "yield", slot, ()).split()
+
+
+def go_live(remote: Remote, slot: str, names: Sequence[str]) -> None:
+    """Have these processes, of those that run in the live slot only, run in it. Raises CommandFailed."""
+    _live(remote, "start", slot, names)
+
+
+def _live(remote: Remote, action: str, slot: str, names: Sequence[str]) -> str:
+    limit = remote.stage.stop_seconds
+    words = {"action": action, "slot": slot, "names": " ".join(names)}
+    return call(remote, "slot_live.sh", **words, seconds=limit, next_step="fab status")

@@ -2,8 +2,11 @@
 
 import os
 import re
+import shlex
 from typing import Any
 
+from releaselib.config.inventory import Host
+from releaselib.config.programs import Program
 from releaselib.config.stage import Stage
 from releaselib.decide.release import Release
 from releaselib.errors import ConfigError
@@ -14,9 +17,39 @@ LONGEST = 99
 """Bytes of its socket's path: 107 fit (unix(7)), and supervisord puts its pid behind it for a moment."""
 
 
-def configuration(template: str, stage: Stage, release: Release, slot: str) -> str:
-    """The text of supervisord.conf for a release in a slot. Pure. Raises ConfigError."""
-    return render(template, values(stage, release, slot), TEMPLATE, escaped)
+def configuration(template: str, stage: Stage, release: Release, slot: str, host: Host | None = None) -> str:
+    """The text of supervisord.conf for a release in a slot, with the programs of one host or of all. Pure.
+
+    Raises ConfigError.
+    """
+    if stage.programs and not re.search(r"\bin programs\b", template):
+        raise ConfigError(
+            f"{TEMPLATE} has no loop over programs: it is of an older template",
+            next_step="fab template.update brings the new one (docs/programs.md shows what it must have)",
+        )
+    chosen = stage.programs if host is None else stage.programs_on(host)
+    described = [program(stage, slot, name, one) for name, one in chosen.items()]
+    return render(template, values(stage, release, slot) | {"programs": described}, TEMPLATE, escaped)
+
+
+def program(stage: Stage, slot: str, name: str, one: Program) -> dict[str, Any]:
+    """What the project's template can use of a program: its name, the command of each process, how it ends. Pure."""
+    folder, ports = stage.paths.slot(slot), stage.ports_of(name, slot)
+    if one.schedule:
+        python = f"{folder}/tools/bin/python"
+        commands = [shlex.join([python, f"{folder}/schedule.py", one.schedule, one.command])]
+    else:
+        commands = []
+        for number in range(one.processes):
+            filled = {"port": ports[number] if ports else "", "bind": stage.bind, "slot_dir": folder, "number": number}
+            commands.append("env " + re.sub(r"\{(\w+)\}", lambda m: str(filled.get(m[1], m[0])), one.command))  # noqa: B023
+    return {
+        "name": name,
+        "commands": commands,
+        "autostart": "false" if one.waits else "true",
+        "stop_seconds": one.stop_seconds,
+        "stop_all": "false" if one.schedule else "true",  # what a schedule has started comes to its own end
+    }
 
 
 def values(stage: Stage, release: Release, slot: str) -> dict[str, Any]:

@@ -93,6 +93,15 @@ def sync_proxies(stage: str = "local") -> Report:
     return releaselib.sync_proxies(releaselib.load(), stage)
 
 
+@task("scheduler", to="the host that is to have what only one host has")
+def move(stage: str = "local", to: str = "") -> str:
+    """Have what runs in the live slot only run where it belongs, and what only one host has on that host.
+
+    Example: fab scheduler.move --stage production --to 10.0.0.2
+    """
+    return releaselib.move_programs(releaselib.load(), stage, to=to)
+
+
 @task("maintenance", text="what the page says")
 def on(stage: str = "local", text: str = "We are back soon.") -> dict[str, str]:
     """Answer every visitor of all proxies with 503 and a page, at once.

@@ -15,13 +15,18 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from releaselib import process
+from releaselib.config.app import App
 from releaselib.config.tables import Index
-from releaselib.decide.view import AppSeen
+from releaselib.decide.seen import AppSeen
 from releaselib.errors import IndexFailed, Refused, ReleaseError
 from releaselib.process import Output
 
-TOOLS = ("supervisor>=4.3",)
-"""What every host needs beside the release, in a virtualenv of its own."""
+
+def tools(stage: App) -> tuple[str, ...]:
+    """What a host needs beside the release, in a virtualenv of its own. Pure."""
+    scheduled = any(one.schedule for one in stage.programs.values())
+    return ("supervisor>=4.3", *["cronsim>=2.6"] * scheduled)
+
 
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)={2,3}([^\s=*,;]+)(?=\s|$)", re.MULTILINE)
 MISSING = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")

@@ -56,13 +56,13 @@ alive() { # alive PIDFILE WORDS
     [ -s "$1" ] && grep -aqsF -- "$2" "/proc/$(cat "$1")/cmdline"
 }
 
-# Wait until a pid is gone: up to 45 s politely (supervisord waits up to 40 s itself), then by force.
-wait_gone() { # wait_gone PID
+# Wait until a pid is gone: for so many seconds politely, then by force.
+wait_gone() { # wait_gone PID SECONDS
     n=0
     while kill -0 "$1" 2>/dev/null; do
         n=$((n + 1))
-        if [ "$n" -eq 450 ]; then kill -KILL "$1" 2>/dev/null || true; fi
-        [ "$n" -lt 500 ] || fail 1 "process $1 does not end"
+        if [ "$n" -eq $((10 * $2)) ]; then kill -KILL "$1" 2>/dev/null || true; fi
+        [ "$n" -lt $((10 * $2 + 50)) ] || fail 1 "process $1 does not end"
         sleep 0.1
     done
 }
@@ -82,6 +82,19 @@ start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the 
         fail 73 "supervisord does not start"
     }
     touch "$1/runs" # after a reboot, too
+    start_live "$1" >&2
+}
+
+control() { # control FOLDER WORDS...: to the supervisord of a slot
+    of=$1
+    shift
+    "$of/tools/bin/supervisorctl" -c "$of/supervisord.conf" "$@"
+}
+
+# What runs in the live slot only is not started by supervisord itself: where it does, the file says.
+start_live() { # start_live FOLDER
+    # shellcheck disable=SC2046  names without spaces
+    [ ! -s "$1/live" ] || control "$1" start $(cat "$1/live") 9>&-
 }
 
 # Its supervisord, and with it all its processes. That looks after them once a second, or at once when
@@ -92,7 +105,8 @@ stop_slot() { # stop_slot FOLDER
     pid=$(cat "$1/run/supervisord.pid")
     kill -TERM "$pid" 2>/dev/null || true
     run_python "$common_knock_py" "$pid" "$1/run/supervisor.sock" || true
-    wait_gone "$pid"
+    longest=$(sed -n 's/^stopwaitsecs *= *\([0-9]*\).*/\1/p' "$1/supervisord.conf" | sort -n | tail -n 1)
+    wait_gone "$pid" $((${longest:-40} + 5)) # it waits for its processes itself
 }
 
 # Have a link lead elsewhere at once: rename(2), so that it is never gone.

@@ -78,7 +78,8 @@ def slot(name):
     except ValueError:  # none, or cut off by a crash
         release = None
     healthy = os.path.exists(os.path.join(folder, "healthy"))
-    return {"pid": pid, "release": release, "running": running, "healthy": healthy}
+    live = read(os.path.join(folder, "live")).split()
+    return {"pid": pid, "release": release, "running": running, "healthy": healthy, "live": live}
 
 
 def ports(slots):

@@ -1,6 +1,6 @@
 """health.py [SECONDS] < JSON: asks every target until each is healthy; exit code 0 when enough are.
 
-JSON: {"targets": ["127.0.0.1:8800", ...], "path": "/healthz", "version": "" or the one to see,
+JSON: {"targets": ["127.0.0.1:8800" or "127.0.0.1:8802/path", ...], "path": "/healthz", "version": "" or the one to see,
 "headers": {name: value}, "status": the one to see, "body": "" or what the answer must hold,
 "timeout": seconds (unless they are given as a word), "allowed": how many may fail,
 "dead": a command that exits 0 when waiting is in vain, or [], "wake": the socket of the supervisor, or ""}
@@ -36,7 +36,8 @@ GIVEN_UP = threading.Event()
 
 def wrong(target):
     """What is wrong with the answer of a target now; nothing when it is healthy."""
-    request = urllib.request.Request("http://%s%s" % (target, WANTED["path"]), headers=HEADERS)
+    place, slash, path = target.partition("/")  # a program beside those that visitors get has a path of its own
+    request = urllib.request.Request("http://%s%s" % (place, slash + path or WANTED["path"]), headers=HEADERS)
     try:
         try:
             answer = OPENER.open(request, timeout=5)
@@ -46,7 +47,9 @@ def wrong(target):
             status, to, body = answer.status, answer.headers.get("Location"), answer.read()
     except Exception as error:
         return "no answer: %s" % getattr(error, "reason", error)
-    if status != STATUS:
+    if slash and status == 200:
+        return ""
+    if slash or status != STATUS:
         moved = "to %s " % to if to else ""
         return ("answered %s %s%s" % (status, moved, body[:300].decode("utf-8", "replace"))).strip()
     if BODY not in body.decode("utf-8", "replace"):

@@ -1,4 +1,6 @@
-# health.sh  < what to ask, as JSON
-# Asks processes for their health, and prints those that are not healthy, as JSON; changes nothing.
+# health.sh: slot, limit
+# Asks the processes of a slot for their health, for so many seconds, as they were asked when it was staged: that is
+# what it has. Prints those that are not healthy, as JSON; changes nothing.
 need_python
-run_python "$health_py" || true
+[ -e "$slots/$slot/health.json" ] || fail 66 "slot $slot is empty"
+run_python "$health_py" "$limit" <"$slots/$slot/health.json" || true

@@ -11,6 +11,6 @@ case $action in
         nginx_alive || exit 0
         pid=$(cat "$(nginx_pid)")
         nginx_ -s quit
-        wait_gone "$pid"
+        wait_gone "$pid" 45
         ;;
 esac

@@ -3,8 +3,9 @@
 need_python
 [ "$action" = status ] || lock_host
 
-control() { # control WORDS...
-    "$folder/tools/bin/supervisorctl" -c "$folder/supervisord.conf" "$@"
+at_work() { # what is to run in the slot: what starts with it, and what the live slot has besides
+    control "$folder" avail 9>&- | sed -n 's/ .* auto .*//p'
+    cat "$folder/live" 2>/dev/null || true
 }
 
 for slot in $chosen; do
@@ -35,10 +36,16 @@ for slot in $chosen; do
         shutdown) stop_slot "$folder" ;;
         start)
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || start_slot "$folder"
-            control start all 9>&-
+            # shellcheck disable=SC2046  names without spaces
+            control "$folder" start $(at_work) 9>&-
             ;;
-        status) control status || [ $? -eq 3 ] ;; # 3: some process is not running, which the text says
-        reload) control reload ;;
-        *) control "$action" all ;;
+        status) control "$folder" status || [ $? -eq 3 ] ;; # 3: some process is not running, which the text says
+        reload)
+            stop_slot "$folder"
+            start_slot "$folder"
+            ;;
+        # shellcheck disable=SC2046
+        restart) control "$folder" restart $(at_work) ;;
+        stop) control "$folder" stop all ;;
     esac
 done
