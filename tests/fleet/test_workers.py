@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ import pytest
 from releaselib import config, hooks
 from releaselib.actions import release, slots, status
 from releaselib.config import Project as Configured
-from releaselib.decide.release import Wanted
+from releaselib.decide.journal import Began, written
+from releaselib.decide.release import Wanted, release_of
 from releaselib.errors import HostsFailed, Refused
 from rig import Host
 from rig.world import Project, World, bake, world
@@ -106,3 +108,32 @@ def test_an_old_worker_that_cannot_be_stopped_is_no_success(workers: list[Host],
     stuck.run(f"rmdir /{FOLDER}/host.lock")
     assert release.switch(settings, "test", Wanted(slot=to)).slot == to
     assert running(workers) == [to] * 2
+
+
+def test_a_release_that_fails_leaves_no_new_worker_beside_the_old_ones(
+    workers: list[Host], settings: Configured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live, stuck = status.status(settings, "test").live, workers[1]
+    to = "b" if live == "a" else "a"
+    stuck.run(f"rm /{FOLDER}/host.lock; mkdir /{FOLDER}/host.lock")
+    with pytest.raises(HostsFailed, match="nothing was switched"):
+        release.deploy(settings, "test")
+    stuck.run(f"rmdir /{FOLDER}/host.lock")
+    assert running(workers) == [live] * 2
+    said = capsys.readouterr().err
+    assert f"the new workers (slot {to}) were stopped on 1 of 2 hosts" in said
+    assert f"still at work beside the old ones: {stuck.address}: " in said
+
+
+def test_going_back_from_a_release_that_was_cut_off_ends_its_workers(workers: list[Host], settings: Configured) -> None:
+    live = status.status(settings, "test").live
+    staged = release.deploy(settings, "test")
+    assert running(workers) == ["ab"] * 2
+    found = json.loads(workers[0].run(f"cat /{FOLDER}/slots/{staged.slot}/release.json").stdout)
+    cut_off = Began("release", "somebody", "now", staged.slot, live, release_of(found))
+    for host in workers:
+        with (host.root / FOLDER / "journal.jsonl").open("a") as journal:
+            journal.write(written(cut_off) + "\n")
+    assert "was cut off: run it again, or fab rollback" in str(status.status(settings, "test"))
+    assert release.rollback(settings, "test").slot == live
+    assert running(workers) == [live] * 2

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 import real
 from releaselib import config
 from releaselib.config.app import PORT_STEP, App, Once
+from releaselib.config.programs import Program
 from releaselib.config.stage import Stage
 from releaselib.config.table import Table
 from releaselib.config.tables import Forge, Index, OwnIndex, StageTable
@@ -178,6 +179,18 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     "a requirement that is none": ({"requires": ["gunicorn >> 23"]}, "requires.0: is no requirement like gunicorn>=23"),
     "a command with an open quote": ({"secrets_command": "pass 'a"}, "secrets_command: is no command line"),
     "a command that says nothing": ({"run": {"migrate": {"command": " "}}}, "run.migrate.command: is empty"),
+    "a schedule that is none": (
+        {"programs": {"tidy": {"command": "x", "schedule": "often"}}},
+        "programs.tidy.schedule: is no schedule like */5 * * * *: often",
+    ),
+    "a path without a port": (
+        {"programs": {"api": {"command": "x", "health": "/up"}}},
+        "programs.api: health is a path, but the program has no port: set port = true, or give a command",
+    ),
+    "a schedule beside itself": (
+        {"programs": {"tidy": {"command": "x", "schedule": "* * * * *", "processes": 2}}},
+        "programs.tidy: what runs by a schedule has no port, no health and one process",
+    ),
     "a moment that is none": (
         {"run": {"migrate": {"command": "x", "when": "now"}}},
         "run.migrate.when: input should be 'before_start', 'before_switch' or 'after_switch'",
@@ -467,6 +480,7 @@ DOCUMENTED: dict[str, type[Table]] = {
     "index": Index,
     "app": App,
     "app.run.NAME": Once,
+    "app.programs.NAME": Program,
     "stages.NAME": StageTable,
     "forge": Forge,
 }

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-LENT = {"slot_run.py": {"supervisor"}}
+LENT = {"slot_run.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
 """What is there besides for a program that runs in the virtualenv of the tools."""
 
 
@@ -234,7 +235,7 @@ def test_a_slot_that_a_crash_cut_off_is_told_as_it_is(tmp_path: Path) -> None:
         (folder / "run/supervisord.pid").write_text("1")
     (tmp_path / "slots/c/healthy").touch()
     found = facts(tmp_path, ports={name: [] for name in "abcd"})["slots"]
-    nothing = {"pid": "1", "release": None, "running": False, "healthy": False}
+    nothing: dict[str, Any] = {"pid": "1", "release": None, "running": False, "healthy": False, "live": []}
     assert found.pop("c") == {**nothing, "release": {"version": "1.0"}, "healthy": True}
     assert found == {"a": nothing, "b": nothing, "d": {**nothing, "pid": ""}}
 
@@ -351,7 +352,12 @@ def health(targets: list[str], **wanted: Any) -> dict[str, str]:
         "wake": "",
         **wanted,
     }
-    done = run(stage_at(Path("/nowhere")), "health.sh", table)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = stage_at(Path(folder))
+        held = Path(stage.paths.slot("a"))
+        held.mkdir(parents=True)
+        (held / "health.json").write_text(json.dumps(table))
+        done = run(stage, "health.sh", slot="a", limit=table["timeout"])
     assert (done.returncode, done.stderr) == (0, "")
     return dict(json.loads(done.stdout))
 

@@ -10,6 +10,7 @@ import pytest
 
 import real
 from releaselib.config.stage import Stage
+from releaselib.decide.journal import Began, Event, History, Staged, Switching
 from releaselib.decide.release import Release
 from releaselib.decide.slots import idle_slot, rollback_slot
 from releaselib.errors import ConfigError, Refused
@@ -91,6 +92,22 @@ def test_a_rollback_leads_to_the_release_before_the_live_one(
     slots: dict[str, Release | None], proxies: list[str], version: str, to: str
 ) -> None:
     assert rollback_slot(real.seen(slots, proxies=proxies), stage("abc"), version) == to
+
+
+CUT_OFF = {
+    "in its build: the live one is not what it was called for": ((), "a"),
+    "after staging": ((Staged("c", ["app1"], C3),), "a"),
+    "in its switch": ((Switching("c", "b"),), "b"),
+}
+
+
+@pytest.mark.parametrize(("events", "to"), CUT_OFF.values(), ids=CUT_OFF)
+def test_a_rollback_takes_back_a_release_that_was_cut_off_once_visitors_may_have_got_it(
+    events: tuple[Event, ...], to: str
+) -> None:
+    began = Began("release", "somebody", "now", "c", "b", C3)
+    view = real.seen({"a": A1, "b": B2, "c": C3}, proxies=["b 2.0"], history=History((began, *events)))
+    assert rollback_slot(view, stage("abc")) == to
 
 
 NOWHERE = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,13 @@ import pytest
 from supervisor.options import ServerOptions  # type: ignore[import-untyped,unused-ignore]
 
 import real
+from releaselib.config.programs import Program
 from releaselib.errors import ConfigError
+from releaselib.hosts.health import own
+from releaselib.hosts.scripts import text
 from releaselib.hosts.supervisor import TEMPLATE, configuration, escaped, values
 from releaselib.render import render
+from rig import wait_for
 
 ONE = """
 [supervisord]
@@ -176,3 +183,59 @@ def test_the_template_of_every_flavour_is_accepted_by_supervisor(flavour: str, s
         assert all(str(9010 + number) in process.command for number, process in enumerate(processes))
     assert "inet_http_server" not in text
     assert "chmod=0700" in text
+
+
+PROGRAMS = {
+    "worker": Program(command="celery --app shop worker -n {number}", processes=2, live_only=True, stop_seconds=600),
+    "api": Program(command="api --port {port} --bind {bind} {x}", port=True, hosts=("10.0.0.1",), health="/up"),
+    "tidy": Program(command="shop 'clear all' && echo 100%", schedule="*/5 * * * *"),
+}
+
+
+def test_the_template_has_the_programs_of_a_host(short: Path, tmp_path: Path) -> None:
+    stage = real.stage(short, app=["10.0.0.[1:2]"], proxy=["p1"], processes=2, programs=PROGRAMS)
+    template, release = real.template("supervisord.conf.j2"), real.release("1.0")
+    for name in ("log", "run"):
+        Path(stage.paths.slot("b"), name).mkdir(parents=True)
+    one, two = (
+        {process.name: process for process in parsed(configuration(template, stage, release, "b", host), tmp_path)}
+        for host in stage.app
+    )
+    assert one.keys() - two.keys() == {"api-0"}
+    assert two.keys() == {"my-shop-0", "my-shop-1", "worker-0", "worker-1", "tidy-0"}
+    assert (one["worker-1"].command, one["worker-1"].autostart) == ("env celery --app shop worker -n 1", False)
+    assert (one["worker-1"].stopwaitsecs, one["worker-1"].stopasgroup) == (600, True)
+    assert (one["api-0"].command, one["api-0"].autostart) == ("env api --port 8812 --bind 0.0.0.0 {x}", True)
+    assert one["api-0"].environment["PATH"].startswith(f"{stage.paths.slot('b')}/venv/bin:")
+    assert shlex.split(one["tidy-0"].command)[1:] == [
+        f"{stage.paths.slot('b')}/schedule.py",
+        "*/5 * * * *",
+        "shop 'clear all' && echo 100%",
+    ]
+    assert (one["tidy-0"].autostart, one["tidy-0"].stopasgroup) == (False, False)
+    assert own(stage, "b", stage.app[0]) == ["127.0.0.1:8810", "127.0.0.1:8811", "127.0.0.1:8812/up"]
+
+
+def test_a_template_without_the_loop_is_refused_where_there_are_programs() -> None:
+    with pytest.raises(ConfigError, match="has no loop over programs") as caught:
+        configuration("", real.stage(Path("/shop"), programs={"tidy": PROGRAMS["tidy"]}), real.release("1.0"), "a")
+    assert caught.value.next_step.startswith("fab template.update")
+
+
+def test_what_runs_by_a_schedule_never_runs_beside_itself_and_comes_to_its_own_end(tmp_path: Path) -> None:
+    """With six fields the first one is seconds."""
+    log, go = tmp_path / "log", tmp_path / "go"
+    line = f"echo begins >>{log}; until [ -e {go} ]; do sleep 0.1; done; echo ends >>{log}"
+    argv = [sys.executable, "-c", text("slot_schedule.py"), "* * * * * *", line]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline().endswith(f": {line}\n")
+            process.terminate()
+            wait_for(lambda: log.exists(), "it to be at work")
+            go.touch()
+            assert process.stdout.read().endswith(": exit code 0\n")
+        finally:
+            go.touch()
+            process.terminate()
+    assert (process.returncode, log.read_text()) == (0, "begins\nends\n")

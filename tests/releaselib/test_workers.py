@@ -45,7 +45,7 @@ def run_of(folder: Path, action: str, live: str, **keys: Any) -> Run:
 
 JOINING = {
     "side by side": (True, ["shutdown a c"]),
-    "never side by side": (False, ["shutdown a c", "start b", "health b 2.0"]),
+    "never side by side": (False, ["shutdown a c", "start b", "health b 30"]),
 }
 
 
@@ -70,4 +70,17 @@ def test_a_hook_that_fails_after_the_hand_over_says_that_the_new_release_works(
     monkeypatch.setitem(phases.ACTS, "health", lambda run: None)
     with pytest.raises(HookFailed, match=r"; visitors get 2\.0"):
         runner.do(run)
-    assert told == ["shutdown a"]
+    assert told == ["shutdown a c"]
+
+
+def test_what_fails_before_the_hand_over_leaves_no_new_worker_at_work(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Run) -> None:
+        raise KeyboardInterrupt
+
+    run = run_of(tmp_path, "switch", "a")
+    monkeypatch.setitem(phases.ACTS, "health", fail)
+    with pytest.raises(KeyboardInterrupt):
+        runner.do(run)
+    assert told == ["shutdown b"]

@@ -21,7 +21,8 @@ def release(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     Of ``wanted`` it takes all.
     """
     report = carry_out(project, stage, "release", wanted)
-    if project.forge and project.forge.release and not project.stage(stage).local:
+    live = report.action == "release"  # a canary alone is not
+    if live and project.forge and project.forge.release and not project.stage(stage).local:
         say(repository.make_release(project, report.version))
     return report
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from releaselib import hooks
+from releaselib.actions import workers
 from releaselib.actions.phases import ACTS
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.run import Run
@@ -75,6 +76,7 @@ def _told(run: Run) -> Iterator[None]:
             with suppress(ReleaseError, OSError, ValueError):
                 sampler.finish()
         stop_watching(run)
+        workers.end_new(run)
         with suppress(ReleaseError):  # the host of the journal may be the one that failed
             run.record(Failed(plan.action, str(error) or type(error).__name__))
         try:

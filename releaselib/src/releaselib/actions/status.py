@@ -9,7 +9,7 @@ from releaselib.actions.session import now, session, who
 from releaselib.actions.wheels import require_dependencies
 from releaselib.config import Project
 from releaselib.config.stage import Stage
-from releaselib.decide.journal import SWITCHES, Event
+from releaselib.decide.journal import Event
 from releaselib.decide.problems import problems
 from releaselib.decide.programs import astray
 from releaselib.decide.release import Wanted
@@ -99,7 +99,7 @@ def _notes(view: View, stage: Stage) -> list[str]:
     if view.history.holder:
         notes.append(lock.taken(stage, view.history.holder).what)
     elif began := view.history.cut_off:
-        way_back = f", or fab rollback {this}" if began.action in SWITCHES else ""
+        way_back = f", or fab rollback {this}" if view.half_done else ""
         notes.append(f"{began.what} by {began.who} ({began.when}) was cut off: run it again{way_back}")
     if view.frozen:
         notes.append(lock.frozen_by(stage, view.frozen).what)

@@ -7,12 +7,12 @@ from releaselib.decide.seen import UNSET
 from releaselib.errors import HostsFailed
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote
+from releaselib.progress import say
 
 
 def _take_over(run: Run, remote: Remote, *old: str) -> None:
     """Stop the workers of these slots on a host; where they may not work side by side, start the new ones then."""
-    if old:
-        slot.act(remote, "shutdown", *old)
+    slot.act(remote, "shutdown", *old)
     if not run.beside:
         run.start(remote)
 
@@ -24,13 +24,26 @@ def join(run: Run) -> None:
     results.require("hosts failed: the live release does not work there alone")
 
 
+def end_new(run: Run) -> None:
+    """After a failure: have no new worker at work beside the old ones. What cannot be stopped is told."""
+    plan = run.plan
+    if plan.proxy or run.switched or plan.slot == plan.live:
+        return
+    with unbroken():
+        failures = run.at.fleet.each(plan.app, lambda remote: slot.act(remote, "shutdown", plan.slot)).failures
+    say(f"the new workers (slot {plan.slot}) were stopped on {len(plan.app) - len(failures)} of {len(plan.app)} hosts")
+    for error in failures.values():
+        say(f"still at work beside the old ones: {error}")
+
+
 def hand_over(run: Run) -> None:
     """Let the new workers take over from the old ones, on all hosts on which they are staged or on none."""
     plan, each = run.plan, run.at.fleet.each
     old = [plan.live] if plan.live and plan.live != plan.slot else []
+    others = [name for name in run.at.stage.slots if name != plan.slot]  # what was cut off may be at work in any
     with unbroken():
         run.record(Switching(plan.slot, plan.live))
-        failures = each(run.hosts, lambda remote: _take_over(run, remote, *old)).failures
+        failures = each(run.hosts, lambda remote: _take_over(run, remote, *others)).failures
         if not failures:
             run.switched = True
             run.record(Switched(plan.slot, plan.live))

@@ -1,7 +1,6 @@
 """Which slot an action is about: the idle one, the one to go back to."""
 
 from releaselib.config.stage import Stage
-from releaselib.decide.journal import SWITCHES
 from releaselib.decide.seen import UNSET
 from releaselib.decide.view import View
 from releaselib.errors import ConfigError, Refused
@@ -35,7 +34,7 @@ def rollback_slot(view: View, stage: Stage, version: str = "") -> str:
 
     Without a version it is the release that came before the live one; raises Refused when there is
     none, so that a second rollback does not lead forward again. While the proxies disagree, the newest
-    release that one of them serves counts as the live one. What was cut off, and a canary, are taken back.
+    release that one of them serves counts as the live one. A switch that was cut off, and a canary, are taken back.
     """
     if not version and (slot := _cut_off(view)) and view.release(slot):
         return slot
@@ -56,7 +55,7 @@ def rollback_slot(view: View, stage: Stage, version: str = "") -> str:
 
 
 def _cut_off(view: View) -> str:
-    """The slot that visitors had before what was cut off, or have beside the canary; a rollback's goes on."""
-    if (began := view.history.cut_off) and began.action in SWITCHES:
+    """The slot that visitors had before a switch that was cut off, or have beside the canary; a rollback's goes on."""
+    if began := view.half_done:
         return began.slot if began.action == "rollback" else began.live
     return view.live if any(seen.canary for seen in view.proxy.values()) else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import History
+from releaselib.decide.journal import SWITCHES, Began, History
 from releaselib.decide.release import Release
 from releaselib.decide.seen import AppSeen, Lost, ProxySeen, Served
 
@@ -49,6 +49,12 @@ class View:
             if one.release and one.running and one.healthy
         ]
         return max(found, default=(0, ""))[1]
+
+    @property
+    def half_done(self) -> Began | None:
+        """The switch that was cut off when visitors may have got it already, or when new workers may be at work."""
+        began = self.history.cut_off
+        return began if began and began.action in SWITCHES and (self.workers or self.history.switching) else None
 
     @property
     def split(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import releaselib
 from releaselib.decide.release import Wanted
+from releaselib.errors import ConfigError
 from releaselib.tasks.task import task
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ def deploy(
     Example: fab deploy --stage staging --version 2026.11.23.1
     """
     wanted = Wanted(version=version, slot=slot, profile=profile, hosts=hosts, exclude=exclude, wait=wait)
+    if missing and (version or slot or profile):
+        raise ConfigError(
+            "--missing brings the live release to the live slot: it goes with no --version, --slot or --profile",
+            next_step=f"fab deploy --missing --stage {stage}",
+        )
     return (releaselib.join if missing else releaselib.deploy)(releaselib.load(), stage, wanted)
 
 

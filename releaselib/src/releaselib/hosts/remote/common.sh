@@ -93,7 +93,7 @@ control() { # control FOLDER WORDS...: to the supervisord of a slot
 
 # What runs in the live slot only is not started by supervisord itself: where it does, the file says.
 start_live() { # start_live FOLDER
-    # shellcheck disable=SC2046  names without spaces
+    # shellcheck disable=SC2046
     [ ! -s "$1/live" ] || control "$1" start $(cat "$1/live") 9>&-
 }
 

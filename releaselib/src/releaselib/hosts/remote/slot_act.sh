@@ -36,7 +36,7 @@ for slot in $chosen; do
         shutdown) stop_slot "$folder" ;;
         start)
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || start_slot "$folder"
-            # shellcheck disable=SC2046  names without spaces
+            # shellcheck disable=SC2046
             control "$folder" start $(at_work) 9>&-
             ;;
         status) control "$folder" status || [ $? -eq 3 ] ;; # 3: some process is not running, which the text says
@@ -44,8 +44,10 @@ for slot in $chosen; do
             stop_slot "$folder"
             start_slot "$folder"
             ;;
-        # shellcheck disable=SC2046
-        restart) control "$folder" restart $(at_work) ;;
+        restart)
+            # shellcheck disable=SC2046
+            control "$folder" restart $(at_work)
+            ;;
         stop) control "$folder" stop all ;;
     esac
 done

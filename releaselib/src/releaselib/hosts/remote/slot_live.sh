@@ -6,11 +6,12 @@ lock_host
 if [ "$action" = yield ]; then
     for folder in "$slots"/?; do
         [ -s "$folder/live" ] || continue
-        cat "$folder/live"
+        had=$(cat "$folder/live")
+        echo "$had"
         [ "$folder" != "$slots/$slot" ] || continue
         if alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
             stopping=
-            for name in $(cat "$folder/live"); do # side by side: each may take as long as it may
+            for name in $had; do # side by side: each may take as long as it may
                 control "$folder" stop "$name" >&2 9>&- &
                 stopping="$stopping $!"
             done
@@ -22,7 +23,8 @@ if [ "$action" = yield ]; then
 fi
 folder=$slots/$slot
 [ -e "$folder/supervisord.conf" ] || fail 66 "slot $slot is empty"
-for name in $(cat "$folder/live" 2>/dev/null); do
+had=$(cat "$folder/live" 2>/dev/null) || had=
+for name in $had; do
     case " $names " in *" $name "*) ;; *) control "$folder" stop "$name" >&2 ;; esac
 done
 if [ -z "$names" ]; then

@@ -17,8 +17,7 @@ signal.signal(signal.SIGTERM, lambda *_: over.set())
 while not over.is_set():
     due = next(CronSim(SCHEDULE, datetime.datetime.now()))
     while not over.is_set() and datetime.datetime.now() < due:
-        # Not all at once: the clock may be set meanwhile.
-        over.wait(min(30.0, max(0.05, (due - datetime.datetime.now()).total_seconds())))
+        over.wait(1)  # not all at once: the clock may be set meanwhile
     if not over.is_set():
         print("%s: %s" % (due, COMMAND), flush=True)
         code = subprocess.Popen(["sh", "-c", COMMAND], stdin=subprocess.DEVNULL).wait()
