@@ -17,9 +17,11 @@ from releaselib.config.inventory import Host
 from releaselib.decide.journal import Began, Failed, History, Staged, Switched, read, written
 from releaselib.errors import CommandFailed, Locked
 from releaselib.hosts import lock as lock_module
+from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.here import Here
 from releaselib.hosts.lock import hold, read_journal
+from releaselib.hosts.scripts import call
 
 BEGAN = Began("release", "maria@desk", "2026-11-23T10:00:00Z", "b", "a", real.release("2.0", wheels={"shop": "2.0"}))
 HOLDER = """
@@ -28,6 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 import real
 from releaselib.decide.journal import Began
+from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.lock import hold
 stage = real.stage(Path(sys.argv[1]))
@@ -141,6 +144,24 @@ def test_each_lock_has_a_higher_number_than_the_one_before(here: Fleet) -> None:
             seen.append(lock.fence)
             assert Path(here.stage.paths.fence_file).read_text() == str(lock.fence)
     assert seen == [1, 2, 3]
+
+
+def test_a_host_that_has_seen_a_higher_number_raises_that_of_the_lock(here: Fleet) -> None:
+    """The hosts of the lock were made anew, or a power cut emptied their file."""
+    fence = Path(here.stage.paths.fence_file)
+    fence.parent.mkdir(parents=True, exist_ok=True)
+    for text in ("", "garbage", "7"):
+        with hold(here) as lock:
+            fence.write_text(text)  # as another host has it
+            look(here, here.stage.app)
+            assert lock.fence == here.fence == int(fence.read_text() if text == "7" else lock.fence)
+            call(here.remote(here.stage.app[0]), "slot_act.sh", action="shutdown", chosen="a")
+    assert here.fence == 8
+    with hold(here):
+        kill_lock(here)
+        fence.write_text("99")
+        with pytest.raises(CommandFailed, match="the lock is not held"):
+            look(here, here.stage.app)
 
 
 def test_what_is_done_under_a_lock_carries_its_number(here: Fleet) -> None:

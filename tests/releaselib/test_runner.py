@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from releaselib.actions.run import Run
 from releaselib.actions.session import Interrupted, Session
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Phase, Plan
-from releaselib.errors import HookFailed, Refused
+from releaselib.decide.settings import Setting
+from releaselib.errors import CommandFailed, HookFailed, Refused
 from releaselib.hosts import proof
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.lock import Lock, hold, read_journal
@@ -62,6 +64,24 @@ def test_the_phases_of_a_plan_are_done_in_order_with_their_hooks(here: Fleet, to
     assert isinstance(began, Began)
     assert (began.what, began.slot, began.live, began.who.count("@")) == ("release 2.0", "b", "a", 1)
     assert done == report
+
+
+def test_no_secret_of_the_stage_is_in_an_error_or_in_the_journal(
+    here: Fleet, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app may tell its settings in its last words."""
+    failing(monkeypatch, CommandFailed("no Zq81-secret", cause="KeyError: Zq81-secret\nat open"))
+    with hold(here) as journal, pytest.raises(CommandFailed) as caught:
+        run = run_of(here, journal, "switch")
+        run.at.__dict__["settings"] = [
+            Setting("KEY", "Zq81-secret", "the environment"),
+            Setting("A", "open", "release.toml"),
+        ]
+        runner.do(run)
+    assert (caught.value.what, caught.value.cause) == ("no ***", "KeyError: ***\nat open")
+    assert told == ["on_failure no ***\n    KeyError: ***\n    at open"]
+    assert read_journal(here, 1).events == (Failed("release", "no ***"),)
+    assert stat.S_IMODE(Path(here.stage.paths.journal).stat().st_mode) == 0o600
 
 
 def test_a_hook_for_the_build_does_not_run_when_nothing_is_built(here: Fleet, told: list[str]) -> None:

@@ -16,6 +16,7 @@ from releaselib.config import Project
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Plan
 from releaselib.decide.release import Wanted
+from releaselib.decide.settings import blanked
 from releaselib.errors import HookFailed, ReleaseError
 from releaselib.hosts.connection import Unreachable
 from releaselib.progress import say
@@ -70,6 +71,9 @@ def _told(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, ReleaseError):
+            told = run.at.__dict__.get("settings", ())  # where they were gathered
+            error.what, error.cause = (blanked(text, told) for text in (error.what, error.cause))
         if isinstance(error, HookFailed):
             error.what += f"; visitors get {plan.release.version if run.switched else plan.live_version or 'nothing'}"
         for sampler in run.samplers.values():
@@ -78,7 +82,8 @@ def _told(run: Run) -> Iterator[None]:
         stop_watching(run)
         workers.end_new(run)
         with suppress(ReleaseError):  # the host of the journal may be the one that failed
-            run.record(Failed(plan.action, str(error) or type(error).__name__))
+            words = error.what if isinstance(error, ReleaseError) else str(error)
+            run.record(Failed(plan.action, words.partition("\n")[0] or type(error).__name__))
         try:
             hooks.run("on_failure", plan, error)
         except (Exception, KeyboardInterrupt) as second:  # it must not hide the first

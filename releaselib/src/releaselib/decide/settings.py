@@ -53,6 +53,18 @@ def found(
     return settings, [name for name, words in holders.items() if not words]
 
 
+SHORTEST = 4
+"""Characters of a value that is told apart from any other word."""
+
+
+def blanked(text: str, settings: Iterable[Setting]) -> str:
+    """The text without the values of secrets, which an app may have told in its last words. Pure."""
+    values = {one.value for one in settings if one.source != "release.toml" and len(one.value) >= SHORTEST}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
+
+
 def compared(mine: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
     """How each setting stands beside what a slot holds: same, differs, new there, or gone from here. Pure."""
     both = {name: "same" if held[name] == mine[name] else "differs" for name in mine if name in held}

@@ -103,7 +103,7 @@ class Client:
             pass
         raise Unclear(
             f"{self.target.title} answered something that is no answer of its interface "
-            f"(while {doing}); is forge_url the address of such a server?"
+            f"(while {doing}); is that the address of such a server?"
         )
 
     def _exchange(self, request: Request) -> Answer | str:
@@ -184,7 +184,7 @@ def _trouble(answer: Answer, target: Target) -> str:
     if 300 <= answer.status < 400:
         return (
             f"answered with a redirect to {_place(answer.headers.get('location', ''))}, "
-            "which is not followed with the token: correct forge_url or namespace"
+            "which is not followed with the token: correct the address of the forge, or the namespace"
         )
     if answer.status == 401:
         return f"refused the token: it is wrong, expired or revoked; put a good one into {target.token_variable}"

@@ -17,39 +17,46 @@ LINES = 200
 """How much of the journal is seen with each look: what happened lately."""
 
 
-def wanted(stage: Stage, host: Host, role: str) -> dict[str, Any]:
-    """What `facts.py` is to look at on a host of that role. Pure."""
+def wanted(stage: Stage, host: Host, *roles: str) -> dict[str, Any]:
+    """What `facts.py` is to look at on a host of these roles. Pure."""
     return {
         "paths": stage.paths.variables,
-        "ports": {slot: stage.all_ports(slot) for slot in stage.slots} if role == "app" else {},
-        "probe": stage.loopback if role == "proxy" else "",
+        "ports": {slot: stage.all_ports(slot) for slot in stage.slots} if "app" in roles else {},
+        "probe": stage.loopback if "proxy" in roles else "",
         "listen": [stage.listen_port, stage.probe_port],
         "sudo": stage.sudo,
         "journal": LINES if host in stage.lock_hosts else 0,
     }
 
 
-def facts(remote: Remote, role: str) -> dict[str, Any]:
-    """What one host holds now, in the form that `facts.py` prints. Raises CommandFailed."""
-    given = wanted(remote.stage, remote.host, role)
+def facts(remote: Remote, *roles: str) -> dict[str, Any]:
+    """What one host holds now as app or proxy, in the form that `facts.py` prints. Raises CommandFailed."""
+    given = wanted(remote.stage, remote.host, *roles)
     hint = "apt-get install python3 there, or set python of the stage"
     return dict(asked(remote, "facts.sh", given=given, next_step=hint))
 
 
 def look(fleet: Fleet, app: Sequence[Host]) -> View:
-    """See these app hosts, then every proxy, and what the journal tells.
+    """See these app hosts and every proxy, and what the journal tells.
 
-    A host that cannot be looked at is in ``view.lost`` with its reason.
+    A host that cannot be looked at is in ``view.lost`` with its reason. One that has seen a higher number of the lock
+    than that which is held (of hosts of the lock that were made anew) has it raised. Raises CommandFailed when that
+    was lost.
     """
     stage = fleet.stage
-    apps = fleet.each(app, lambda remote: facts(remote, "app"))
-    proxies = fleet.each(stage.proxy, lambda remote: facts(remote, "proxy"))
-    tables = [*proxies.succeeded.values(), *apps.succeeded.values()]
+
+    def see(remote: Remote) -> dict[str, Any]:
+        roles = {"app": app, "proxy": stage.proxy}
+        return facts(remote, *(role for role, hosts in roles.items() if remote.host in hosts))
+
+    results = fleet.each(list(dict.fromkeys((*stage.proxy, *app))), see)
+    seen, tables = results.succeeded, list(results.succeeded.values())
+    fleet.outnumber(max((int(table["fence"]) for table in tables), default=0))
     longest = max(tables, key=lambda table: int(table["lines"]), default={"journal": ()})
     return View(
-        {host: AppSeen.of(table) for host, table in apps.succeeded.items()},
-        {host: ProxySeen.of(table["proxy"]) for host, table in proxies.succeeded.items()},
-        {host: _lost(error) for host, error in (apps.failures | proxies.failures).items()},
+        {host: AppSeen.of(seen[host]) for host in app if host in seen},
+        {host: ProxySeen.of(seen[host]["proxy"]) for host in stage.proxy if host in seen},
+        {host: _lost(error) for host, error in results.failures.items()},
         History.of(longest["journal"], next((table["locked"] for table in tables if table["locked"]), "")),
         next((table["frozen"] for table in tables if table["frozen"]), ""),
         not stage.proxy,

@@ -65,6 +65,7 @@ class Fleet:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.fence = 0
+        self.outnumber: Callable[[int], None] = lambda highest: None  # while no lock is held
         self._remotes: dict[Host, Remote] = {}
 
     def remote(self, host: Host) -> Remote:

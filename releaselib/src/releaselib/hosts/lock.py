@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from releaselib.config.inventory import Host
@@ -27,6 +28,8 @@ PULSE = 3.0
 """Seconds between two signs of life of the holder."""
 PATIENCE = 15
 """Seconds without one after which a host gives the lock up."""
+COPIED = 5000
+"""Events of a journal that a host gets which is new."""
 LOST = (OSError, ValueError, ReleaseError)
 """What is raised when the other end of a channel is gone, or closed."""
 
@@ -110,13 +113,25 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
     try:
         if lock.frozen and not frozen:
             raise frozen_by(fleet.stage, lock.frozen)
-        lock.tell(f"fence {lock.fence}")
+        _number(fleet, lock)
         _copy_journal(fleet, lock, found)
-        fleet.fence = lock.fence
+        fleet.outnumber = partial(_outnumber, fleet, lock)
         with lock.alive():
             yield lock
     finally:
         lock.release()
+
+
+def _number(fleet: Fleet, lock: Lock) -> None:
+    lock.tell(f"fence {lock.fence}")
+    fleet.fence = lock.fence
+
+
+def _outnumber(fleet: Fleet, lock: Lock, highest: int) -> None:
+    """Have a higher number than any host has seen; whoever has lost the lock cannot. Raises CommandFailed."""
+    if highest > lock.fence:
+        lock.fence = highest + 1
+        _number(fleet, lock)
 
 
 def _waited_for(fleet: Fleet, holder: str, wait: float) -> tuple[dict[Host, Running], dict[Host, dict[str, Any]]]:
@@ -173,11 +188,11 @@ def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
 
 
 def _copy_journal(fleet: Fleet, lock: Lock, found: Mapping[Host, dict[str, Any]]) -> None:
-    """The longest journal is the one that is believed; lock hosts that are new or behind get it."""
+    """The longest journal is the one that is believed; lock hosts that are new or behind get its last events."""
     longest = max(found, key=lambda host: int(found[host]["lines"]))
     behind = [host for host, one in found.items() if one["last"] != found[longest]["last"]]
     if behind:
-        text = call(fleet.remote(longest), "lock_journal.sh", lines=found[longest]["lines"])
+        text = call(fleet.remote(longest), "lock_journal.sh", lines=min(COPIED, int(found[longest]["lines"])))
         lock.tell(f"copy {json.dumps(text.rstrip().splitlines()[:-1])}", behind)
 
 

@@ -43,7 +43,8 @@ lock_host() {
     mkdir -p "$prefix" && [ -w "$prefix" ] || no_room "$prefix"
     exec 9>"$host_lock"
     flock -w 60 9 || fail 75 "another release is at work on this host (held: $host_lock)"
-    highest=$(cat "$fence_file" 2>/dev/null || echo 0)
+    highest=$(cat "$fence_file" 2>/dev/null || true)
+    case $highest in '' | *[!0-9]*) highest=0 ;; esac # a power cut left it half written
     [ "$fence" -ge "$highest" ] || fail 81 "the lock of the stage was taken by somebody else meanwhile"
     [ "$fence" -eq "$highest" ] || {
         echo "$fence" >"$fence_file.new" && mv -fT "$fence_file.new" "$fence_file"
@@ -168,8 +169,11 @@ boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or with
             mkdir -p "$(dirname "$unit")" && install -m 0644 "$1/boot.service" "$unit" && loginctl enable-linger &&
                 systemctl --user enable -q "$(basename "$unit")" || true
         fi
-    elif command -v crontab >/dev/null && ! crontab -l 2>/dev/null | grep -qF "@reboot $boot"; then
-        { crontab -l 2>/dev/null || true; echo "@reboot $boot"; } | crontab - || true
+    elif command -v crontab >/dev/null; then
+        entry=$boot # sh reads it
+        case $boot in *[!A-Za-z0-9/._-]*) entry=$(run_python 'import shlex, sys; print(shlex.quote(sys.argv[1]))' "$boot") ;; esac
+        crontab -l 2>/dev/null | grep -qF "@reboot $entry" ||
+            { crontab -l 2>/dev/null || true; echo "@reboot $entry"; } | crontab - || true
     fi
     rm -f "$1/boot.sh" "$1/boot.service"
 }

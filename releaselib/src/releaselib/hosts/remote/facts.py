@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -152,7 +153,7 @@ def boot():
         table = subprocess.run(["crontab", "-l"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     except OSError:
         return ""
-    return "cron" if ("@reboot " + PATHS["boot"]).encode() in table else ""
+    return "cron" if ("@reboot " + shlex.quote(PATHS["boot"])).encode() in table else ""
 
 
 def sudo():
@@ -177,12 +178,14 @@ def locked():
 
 
 journal = read(PATHS["journal"]).rstrip().split("\n") if WANTED["journal"] else []
+fence = read(PATHS["fence_file"]).strip()
 facts = {
     "locked": locked(),
     "python": platform.python_version(),
     "machine": platform.machine(),
     "journal": journal[-WANTED["journal"] :] if WANTED["journal"] else [],
     "lines": len(journal),
+    "fence": int(fence) if fence.isdigit() else 0,
     "frozen": read(PATHS["frozen"]),
     "boot": boot(),
 }

@@ -32,6 +32,11 @@ def put(path, text):
     os.rename(path + ".new", path)
 
 
+def number(text):
+    """What a power cut left half written is none."""
+    return int(text) if text.strip().isdigit() else 0
+
+
 def append(line):
     with open(JOURNAL, "ab") as file:
         cut_off = file.tell() and not read(JOURNAL).endswith("\n")  # by a crash: it must not swallow this one
@@ -72,6 +77,7 @@ def taken():
             time.sleep(0.05)
 
 
+os.umask(0o077)
 lock = open(LOCK, "a")  # noqa: SIM115  held until the end
 if not taken():
     say(json.dumps({"state": "held", "holder": read(LOCK) or "somebody"}))
@@ -79,8 +85,10 @@ if not taken():
 lock.truncate(0)
 lock.write(HOLDER)
 lock.flush()
+if os.path.exists(JOURNAL):
+    os.chmod(JOURNAL, 0o600)  # one of an older library
 lines = read(JOURNAL).rstrip("\n").split("\n") if read(JOURNAL) else []
-found = {"state": "locked", "fence": int(read(FENCE) or 0), "frozen": read(FROZEN)}
+found = {"state": "locked", "fence": number(read(FENCE)), "frozen": read(FROZEN)}
 say(json.dumps(dict(found, lines=len(lines), last=lines[-1] if lines else "")))
 waiting = b""
 while select.select([0], [], [], float(PATIENCE))[0]:

@@ -31,7 +31,10 @@ install_wheels() { # install_wheels VIRTUALENV REQUIREMENTS
 host_of() { # host_of URL
     rest=${1#*://}
     rest=${rest%%/*}
-    printf '%s\n' "${rest%%:*}"
+    case $rest in
+        \[*) printf '%s\n' "${rest%%]*}]" ;; # IPv6
+        *) printf '%s\n' "${rest%%:*}" ;;
+    esac
 }
 
 says_version() { # says_version PROGRAM: whether it runs; an empty file does, and says nothing
