@@ -71,13 +71,12 @@ def test_no_secret_of_the_stage_is_in_an_error_or_in_the_journal(
 ) -> None:
     """An app may tell its settings in its last words."""
     failing(monkeypatch, CommandFailed("no Zq81-secret", cause="KeyError: Zq81-secret\nat open"))
-    with hold(here) as journal, pytest.raises(CommandFailed) as caught:
+    settings = [Setting("KEY", "Zq81-secret", "the environment"), Setting("A", "open", "release.toml")]
+    with hold(here) as journal:
         run = run_of(here, journal, "switch")
-        run.at.__dict__["settings"] = [
-            Setting("KEY", "Zq81-secret", "the environment"),
-            Setting("A", "open", "release.toml"),
-        ]
-        runner.do(run)
+        run.at.__dict__["settings"] = settings
+        with pytest.raises(CommandFailed) as caught:
+            runner.do(run)
     assert (caught.value.what, caught.value.cause) == ("no ***", "KeyError: ***\nat open")
     assert told == ["on_failure no ***\n    KeyError: ***\n    at open"]
     assert read_journal(here, 1).events == (Failed("release", "no ***"),)
