@@ -96,7 +96,7 @@ def test_a_decision_touches_no_machine(name: str) -> None:
     assert {what.partition(".")[0] for what in imported(MODULES[name], types=True)} & IMPURE == set()
 
 
-CONNECTING = {"hosts.connection", "hosts.fleet", "hosts.scripts", "hosts.ssh", "hosts.here"}
+CONNECTING = {"hosts.connection", "hosts.fleet", "hosts.scripts", "hosts.ssh", "hosts.here", "hosts.terminal"}
 """What makes connections; what is done on a host stands on it."""
 TEXT = {"hosts.site"}
 """What is laid down there, as text."""

@@ -97,7 +97,7 @@ def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-LENT = {"slot_run.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
+LENT = {"slot_run.py": {"supervisor"}, "slot_console.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
 """What is there besides for a program that runs in the virtualenv of the tools."""
 
 

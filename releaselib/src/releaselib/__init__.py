@@ -10,6 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from releaselib.actions.by_hand import (
+        console as console,
+        follow as follow,
+        run_in_slot as run_in_slot,
+        shell as shell,
+    )
     from releaselib.actions.indexes import list_index as list_index, serve_index as serve_index, sync as sync
     from releaselib.actions.machines import (
         control_nginx as control_nginx,
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from releaselib.decide.release import Wanted as Wanted
 
 PUBLIC = {
+    "actions.by_hand": "console follow run_in_slot shell",
     "actions.indexes": "list_index serve_index sync",
     "actions.machines": "control_nginx execute logs maintain",
     "actions.programs": "move_programs",

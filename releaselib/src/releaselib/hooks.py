@@ -1,7 +1,8 @@
 """Places where a project's fabfile adds its own work to a release.
 
 Each hook is a plain function that takes the :class:`releaselib.decide.plan.Plan` (``on_failure`` also the
-error), registered by a decorator::
+error), and ``hosts`` where it has a parameter of that name: ``hosts.run("command")`` runs a shell line on the
+plan's app hosts and gives host -> what it printed. It is registered by a decorator::
 
     from releaselib import hooks
 
@@ -12,6 +13,7 @@ error), registered by a decorator::
 A hook that raises stops the release where it stands; nothing has been switched before ``post_switch``.
 """
 
+import inspect
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,11 +41,14 @@ post_switch = _registrar("post_switch")
 on_failure = _registrar("on_failure")
 
 
-def run(name: str, *args: object) -> None:
-    """Call the hooks of that name in the order in which they were registered. Raises HookFailed."""
+def run(name: str, *args: object, **more: object) -> None:
+    """Call the hooks of that name in the order in which they were registered, each with what it has parameters for of
+    ``more``. Raises HookFailed.
+    """
     for hook in _hooks.get(name, []):
         try:
-            hook(*args)
+            known = inspect.signature(hook).parameters if more else {}
+            hook(*args, **{key: value for key, value in more.items() if key in known})
         except ReleaseError:
             raise
         except (Exception, SystemExit) as error:

@@ -6,7 +6,8 @@ A value that has words of its own has them as ``str(value)``, in a list as ``val
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -20,6 +21,18 @@ def harmless(text: str) -> str:
 def show(text: str) -> None:
     """A result."""
     print(harmless(text), flush=True)  # noqa: T201
+
+
+def teller(*, named: bool) -> Callable[[str, str], None]:
+    """Shows lines as they come, ``named`` with the host that said it: on a terminal in a colour of its own."""
+    colours: dict[str, str] = {}
+
+    def tell(host: str, line: str) -> None:
+        colour = colours.setdefault(host, f"\x1b[{31 + len(colours) % 6}m")
+        name = f"{colour}{host}\x1b[0m" if sys.stdout.isatty() else host
+        print(*[f"{name}:"] * named, harmless(line), flush=True)  # noqa: T201
+
+    return tell
 
 
 def as_text(value: Any) -> str:

@@ -2,18 +2,36 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 from releaselib.actions.session import session
 from releaselib.actions.slots import require_yes
 from releaselib.config import Project
-from releaselib.config.inventory import select
+from releaselib.config.inventory import Host, select
 from releaselib.decide.release import Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.errors import CommandFailed
 from releaselib.hosts import boot, nginx, site
 from releaselib.hosts.connection import Remote
+from releaselib.hosts.fleet import Fleet
 
 NOTHING = Wanted()
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The app hosts of a plan, as a hook gets them."""
+
+    fleet: Fleet
+    app: tuple[Host, ...]
+
+    def run(self, command: str, hosts: str = "") -> dict[str, str]:
+        """Run a shell line on these hosts, or on those of them that are named; host -> what it printed.
+
+        Raises HostsFailed.
+        """
+        results = self.fleet.each(select(self.app, hosts), lambda remote: _run(remote, ("sh", "-c", command)))
+        return results.named(f"hosts failed: {command}")
 
 
 def execute(project: Project, stage: str, command: Sequence[str], *, hosts: str = "") -> dict[str, str]:

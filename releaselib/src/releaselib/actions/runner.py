@@ -7,6 +7,7 @@ from pathlib import Path
 
 from releaselib import hooks
 from releaselib.actions import workers
+from releaselib.actions.machines import Hosts
 from releaselib.actions.phases import ACTS
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.run import Run
@@ -48,9 +49,9 @@ def do(run: Run) -> Report:
     with _told(run):
         for phase in run.plan.phases:
             run.at.clock.phase(phase.name)
-            hooks.run(BEFORE.get(phase.name, ""), run.plan)
+            hooks.run(BEFORE.get(phase.name, ""), run.plan, hosts=Hosts(run.at.fleet, run.plan.app))
             ACTS[phase.name](run)
-            hooks.run(AFTER.get(phase.name, ""), run.plan)
+            hooks.run(AFTER.get(phase.name, ""), run.plan, hosts=Hosts(run.at.fleet, run.plan.app))
         run.at.clock.phase("")
         report = run.report()
         run.record(report)
@@ -85,7 +86,7 @@ def _told(run: Run) -> Iterator[None]:
             words = error.what if isinstance(error, ReleaseError) else str(error)
             run.record(Failed(plan.action, words.partition("\n")[0] or type(error).__name__))
         try:
-            hooks.run("on_failure", plan, error)
+            hooks.run("on_failure", plan, error, hosts=Hosts(run.at.fleet, plan.app))
         except (Exception, KeyboardInterrupt) as second:  # it must not hide the first
             say(str(second) or type(second).__name__)
         raise

@@ -82,6 +82,9 @@ class App(Table):
     health_timeout: int = Field(default=30, ge=1, le=3600)
     requires: Requirements = ()
     overlap: bool = True
+    console: Annotated[
+        str, must(str.strip, "is empty"), must(_readable(shlex.split), "is no command line, a quote is open: {}")
+    ] = "python"
     env: dict[Name, str] = Field(default_factory=dict)
     secrets: tuple[Name, ...] = Field(default=(), strict=False)
     secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""

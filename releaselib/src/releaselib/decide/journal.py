@@ -190,12 +190,6 @@ class History:
         return last if isinstance(last, Began) else None
 
     @property
-    def switching(self) -> bool:
-        """Whether the last action went as far as its switch, so that visitors may get something else since."""
-        last = next((e for e in reversed(self.events) if isinstance(e, Began | Switching)), None)
-        return isinstance(last, Switching)
-
-    @property
     def live(self) -> str:
         """The slot that the last switch led to, or the empty text."""
         for event in reversed(self.events):

@@ -52,9 +52,12 @@ class View:
 
     @property
     def half_done(self) -> Began | None:
-        """The switch that was cut off when visitors may have got it already, or when new workers may be at work."""
+        """The switch that was cut off when something was changed already: one whose slot holds what it held is not."""
         began = self.history.cut_off
-        return began if began and began.action in SWITCHES and (self.workers or self.history.switching) else None
+        if not began or began.action not in SWITCHES:
+            return None
+        held = self.release(began.slot)
+        return None if held and began.release and held.turn < began.release.turn else began
 
     @property
     def split(self) -> str:

@@ -71,5 +71,8 @@ class Remote(Protocol):
     def start(self, argv: Sequence[str]) -> Running:
         """Start a command and go on."""
 
+    def terminal(self, argv: Sequence[str]) -> int:
+        """Run a command with the terminal that this program has; its exit code."""
+
     def close(self) -> None:
         """Give the connection back."""

@@ -47,11 +47,23 @@ class Here:
         """Start a command and go on."""
         return _Process(argv)
 
+    def terminal(self, argv: Sequence[str]) -> int:
+        """Run a command with the terminal that this program has; what is typed there is for the command."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return subprocess.run(list(argv), cwd="/", check=False, preexec_fn=_listens).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def close(self) -> None:
         """End what is at work, with all that it has started and that is no daemon."""
         for process in list(self._at_work):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+
+
+def _listens() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class _Process:

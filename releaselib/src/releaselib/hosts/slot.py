@@ -3,15 +3,15 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from releaselib import output
 from releaselib.decide.files import File
 from releaselib.decide.release import Release
 from releaselib.errors import CommandFailed
-from releaselib.hosts.connection import Remote
-from releaselib.hosts.scripts import asked, call, start, text
+from releaselib.hosts.connection import Remote, Running
+from releaselib.hosts.scripts import asked, call, script, start, text
 from releaselib.process import tail
 from releaselib.progress import say
 
@@ -68,17 +68,20 @@ def keyed(values: Mapping[str, str], key: str) -> dict[str, str]:
     return {name: hmac.new(key.encode(), value.encode(), "sha256").hexdigest() for name, value in values.items()}
 
 
-def command(remote: Remote, slot: str, line: str, *, timeout: int, name: str) -> str:
+def command(
+    remote: Remote, slot: str, line: str, *, timeout: int, name: str, tell: Callable[[str], None] | None = None
+) -> str:
     """Run a shell line in a slot as its processes run; what it prints is told as it comes, and returned.
 
     ``name`` is that of the log in the slot which keeps it. Raises CommandFailed with its last lines.
     """
+    tell = tell or (lambda words: say(f"{remote.host.name}: {words}"))
     running, said = start(remote, "slot_run.sh", slot=slot), []
     running.send(json.dumps({"command": line, "timeout": timeout, "name": name}))
     while told := running.receive():
         if told.startswith("> "):
             said.append(told[2:])
-            say(f"{remote.host.name}: {told[2:]}")
+            tell(told[2:])
     done = running.finish()
     if done.code:
         raise CommandFailed(
@@ -95,6 +98,16 @@ def well(remote: Remote, slot: str, *, waiting: bool = False) -> None:
         if one.health and not one.health.startswith("/") and one.waits == waiting:
             line = f"until {{ {one.health}\n}}; do sleep 1; done"
             command(remote, slot, line, timeout=remote.stage.health_timeout, name=f"health-{name}")
+
+
+def console(remote: Remote, slot: str, line: str) -> int:
+    """Hand this terminal to a program in a slot, with the environment of its processes; its exit code."""
+    return remote.terminal(script(remote.stage, "slot_console.sh", slot=slot, command=line))
+
+
+def follow(remote: Remote, slot: str, lines: int, pattern: str) -> Running:
+    """Start to print the logs of a slot as they grow; see slot_follow.sh."""
+    return start(remote, "slot_follow.sh", slot=slot, lines=lines, pattern=pattern)
 
 
 def act(remote: Remote, action: str, *slots: str) -> str:

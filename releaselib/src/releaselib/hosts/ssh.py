@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
-from releaselib.hosts import known_hosts
+from releaselib.hosts import known_hosts, terminal
 from releaselib.hosts.connection import TIMED_OUT, Kept, Unreachable
 from releaselib.process import Output, quoted
 
@@ -67,6 +67,12 @@ class Ssh:
             channel.settimeout(self.stage.command_timeout)
             channel.exec_command(quoted(argv))
             return _Channel(self.host, channel)
+
+    def terminal(self, argv: Sequence[str]) -> int:
+        """Run a command with the terminal that this program has; ctrl-c and its size go there, too."""
+        with _connected(self.host):
+            channel = self.hops[0].transport.open_session(timeout=self.stage.connect_timeout)
+            return terminal.hand_over(channel, quoted(argv))
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,7 +4,7 @@ A generated fabfile.py takes ``namespace`` from here. A task is a typed function
 the library promises; these are imported when they are called, so that listing the tasks costs nothing.
 """
 
-from releaselib.tasks import releases, single
+from releaselib.tasks import by_hand, releases, single
 from releaselib.tasks.task import namespace
 
-__all__ = ["namespace", "releases", "single"]
+__all__ = ["by_hand", "namespace", "releases", "single"]

@@ -149,24 +149,6 @@ def show(stage: str = "local") -> str:
     return releaselib.lock_state(releaselib.load(), stage)
 
 
-@task("host", "exec", command="the command, one shell line")
-def exec_(command: str, stage: str = "local", hosts: str = "") -> dict[str, str]:
-    """Run a command on app hosts.
-
-    Example: fab host.exec 'df -h /srv' --stage production --hosts '10.0.0.1*'
-    """
-    return releaselib.execute(releaselib.load(), stage, ("sh", "-c", command), hosts=hosts)
-
-
-@task("host", lines="how many lines of each log")
-def logs(stage: str = "local", slot: str = "", hosts: str = "", lines: int = 50) -> dict[str, str]:
-    """The last lines of every log of a slot, the live one by default.
-
-    Example: fab host.logs --stage production --slot b --hosts 10.0.0.7
-    """
-    return releaselib.logs(releaselib.load(), stage, Wanted(slot=slot, hosts=hosts), lines=lines)
-
-
 @task(
     "index",
     folder="where packages, virtualenv and users are kept (default: index)",
