@@ -2,7 +2,7 @@
 # Sourced by scripts/demo and scripts/test: what both need on a fresh Debian or Ubuntu.
 #
 # Installs, as root, the Debian packages that are missing out of git, nginx-light, openssh-server,
-# openssh-client, iproute2, cron, sudo, faketime and python3-venv; another user is told the line to type.
+# openssh-client, iproute2, cron, sudo, faketime, openssl and python3-venv; another user is told the line to type.
 # Makes a virtualenv in .venv with the developers' packages and releaselib from this checkout. Safe to run
 # again.
 
@@ -20,6 +20,7 @@ need ip iproute2
 need cron cron
 need sudo sudo
 need faketime faketime
+need openssl openssl
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 

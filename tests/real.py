@@ -121,12 +121,14 @@ class Web:
         self.pages = dict(pages)
         self.late = late
         self.seen: list[tuple[str, str]] = []
+        self.schemes: list[str] = []
         self.asked, self.go = threading.Event(), threading.Event()
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 web.seen.append((self.path, self.headers.get("Host", "")))
+                web.schemes.append(self.headers.get("X-Forwarded-Proto", ""))
                 status, body = web.pages.get(self.path, (404, "nothing here"))
                 if len(web.seen) <= web.late:
                     self.close_connection = True

@@ -17,7 +17,7 @@ from releaselib.config.app import PORT_STEP, App, Once
 from releaselib.config.programs import Program
 from releaselib.config.stage import Stage
 from releaselib.config.table import Table
-from releaselib.config.tables import Forge, Index, OwnIndex, StageTable
+from releaselib.config.tables import Forge, Index, OwnIndex, StageTable, Tls
 from releaselib.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -482,6 +482,7 @@ DOCUMENTED: dict[str, type[Table]] = {
     "app.run.NAME": Once,
     "app.programs.NAME": Program,
     "stages.NAME": StageTable,
+    "stages.NAME.tls": Tls,
     "forge": Forge,
 }
 DERIVED = {

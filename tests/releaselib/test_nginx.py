@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import tempfile
@@ -21,7 +23,8 @@ import requests
 import real
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
-from releaselib.decide.problems import problems
+from releaselib.config.tables import Tls
+from releaselib.decide.problems import of_proxy, problems
 from releaselib.decide.seen import ProxySeen, Served
 from releaselib.errors import CommandFailed, ConfigError
 from releaselib.hosts import nginx, site
@@ -144,6 +147,7 @@ SITES: dict[str, tuple[str, dict[str, Any], dict[str, Served]]] = {
     "a canary": ("my-shop", {"canary": 1}, BOTH),
     "a canary before the first release": ("my-shop", {"canary": 1}, {}),
     "going back by itself": ("my-shop", {"auto_rollback": True}, BOTH),
+    "ACME alone": ("my-shop", {"tls": {}}, BOTH),
 }
 
 
@@ -223,7 +227,7 @@ class Shop:
 @pytest.fixture
 def shop(nginx_program: str, short: Path) -> Iterator[Shop]:
     port = real.free_port(100)
-    table = {"port_base": port, "processes": 1, "listen": f"127.0.0.1:{real.free_port()}", "health_timeout": 1}
+    table = {"port_base": port, "processes": 1, "listen": f"127.0.0.1:{port + 90}", "health_timeout": 1}
     made = Shop(Fleet(real.stage(short, **table)))
     with (
         real.Web({"/healthz": real.healthy("1.0"), "/slow": (200, "slow")}, port=port) as made.old,
@@ -654,3 +658,81 @@ def test_nginx_says_itself_what_it_does_not_accept(live: Shop) -> None:
             nginx.control(live.remote, action)
         assert 'unknown directive "garbage"' in caught.value.cause
     assert live.version() == "1.0"
+
+
+# --- https
+
+
+def certificate(folder: Path, *names: str) -> dict[str, str]:
+    """A certificate that signs itself, and its key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+         "-keyout", files["key"], "-out", files["certificate"], "-subj", "/CN=x",
+         "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return files
+
+
+@pytest.fixture
+def secure(nginx_program: str, short: Path) -> Iterator[Shop]:
+    port, files = real.free_port(100), certificate(short / "tls", "localhost")
+    tls = {**files, "http": f"127.0.0.1:{port + 89}", "hsts": 600}
+    table = {"port_base": port, "processes": 1, "listen": f"127.0.0.1:{port + 90}", "health_timeout": 1}
+    made = Shop(Fleet(real.stage(short, **table, tls=tls, server_name="localhost")))
+    with real.Web({"/healthz": real.healthy("1.0")}, port=port) as made.old:
+        made.learn("a", "1.0")
+        made.switch("a")
+        yield made
+        real.end_nginx(made.stage)
+
+
+def test_visitors_come_by_https_and_who_does_not_is_sent_there(secure: Shop) -> None:
+    assert secure.stage.tls
+    tls, url = secure.stage.tls, f"https://localhost:{secure.stage.listen_port}"
+    trusted = tls.certificate
+    answer = requests.get(f"{url}/healthz", verify=trusted)
+    assert (answer.status_code, answer.json()["version"]) == (200, "1.0")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=600"
+    assert secure.old.schemes[-1] == "https"
+    requests.get(f"{secure.stage.loopback}/healthz")
+    assert secure.old.schemes[-1] == "https", "the proof asks as visitors do"
+    plain = f"http://{tls.http.replace('127.0.0.1', 'localhost')}"
+    moved = requests.get(f"{plain}/some?page=2", allow_redirects=False)
+    assert (moved.status_code, moved.headers["Location"]) == (301, f"{url}/some?page=2")
+    challenge = secure.folder / "acme/.well-known/acme-challenge/token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("proof")
+    assert requests.get(f"{plain}/.well-known/acme-challenge/token").text == "proof"
+    context = ssl.create_default_context(cafile=trusted)
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", secure.stage.listen_port)) as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as visitor,
+    ):
+        assert visitor.selected_alpn_protocol() == "h2"
+
+
+def test_what_is_wrong_with_a_certificate_is_seen(secure: Shop, short: Path) -> None:
+    assert secure.stage.tls
+    held = Path(secure.stage.tls.certificate)
+    seen = secure.seen()
+    assert (seen.certificate, of_proxy(seen, secure.stage)) == ({"days": 89, "names": ["localhost"]}, [])
+    secure.stage = secure.stage.model_copy(update={"server_name": "localhost shop.example"})
+    assert of_proxy(secure.seen(), secure.stage) == ["its certificate is not for shop.example, but for localhost"]
+    shutil.copy(certificate(short / "other", "*.example")["certificate"], held)
+    assert "does not fit the certificate" in of_proxy(secure.seen(), secure.stage)[0]
+    held.write_text("garbage")
+    assert "no certificate in " in of_proxy(secure.seen(), secure.stage)[0]
+
+
+def test_the_folder_of_acme_is_served_before_there_is_a_certificate(shop: Shop) -> None:
+    shop.stage = shop.stage.model_copy(update={"tls": Tls()})
+    shop.remote.stage = shop.stage
+    shop.learn("a", "1.0")
+    challenge = shop.folder / "acme/.well-known/acme-challenge/token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("proof")
+    assert shop.ask("/.well-known/acme-challenge/token") == (200, "proof")

@@ -53,6 +53,10 @@ PROXY_PROBLEMS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"listeners": {8080: "python /home/nginx/shop.py"}},
         ["port 8080 is in use by python /home/nginx/shop.py"],
     ),
+    "a certificate that has ended": (
+        {"certificate": {"days": -3, "names": ["shop.example"], "wrong": ""}},
+        ["its certificate has ended 3 days ago"],
+    ),
     "another server with such a name": ({"listeners": {8080: "nginxd"}}, ["port 8080 is in use by nginxd"]),
     "another project that has the same ports": ({"answer": "a 1.0 7 other-shop live"}, [ANOTHER]),
     "all at once": (

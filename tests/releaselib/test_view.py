@@ -168,6 +168,7 @@ SEEN = {
     "sudo": "",
     "canary": "",
     "maintenance": "",
+    "certificate": {},
     "listeners": {"80": "nginx: master"},
     "slots": {"b": {"release": {"project": "my-shop", "version": "2.0"}, "hosts": ["h1"], "servers": ["h1:8810"]}},
     "old": {"slot": "", "version": "", "servers": []},

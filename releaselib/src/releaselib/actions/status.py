@@ -20,6 +20,9 @@ from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import lock
 from releaselib.output import table
 
+SOON = 21
+"""Days before its end from which a certificate is told of."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -111,6 +114,11 @@ def _notes(view: View, stage: Stage) -> list[str]:
         if view.live and not seen.works and seen.linked
     ]
     notes += [
+        f"{host.name}: its certificate ends in {seen.certificate['days']} days"
+        for host, seen in view.proxy.items()
+        if 0 <= seen.certificate.get("days", SOON) < SOON
+    ]
+    notes += [
         f"{host.name}: everybody gets the maintenance page: fab maintenance.off {this}"
         for host, seen in view.proxy.items()
         if seen.maintenance
@@ -152,7 +160,9 @@ def doctor(project: Project, stage: str, ref: str) -> str:
         index.of(at.stage.index).check_password()
         require_dependencies(at, view, seen.source.commit if seen.source else "")
         hosts = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
-        notes = "".join(f"\nlook at: {note}" for note in _notes(view, at.stage))
+        days = [seen.certificate["days"] for seen in view.proxy.values() if seen.certificate]
+        good = f"\nthe certificate is good for {min(days)} days" if days else ""
+        notes = good + "".join(f"\nlook at: {note}" for note in _notes(view, at.stage))
         return f"nothing stands against a release to {stage} ({hosts}){_boot(at.stage, view)}{notes}"
 
 

@@ -30,6 +30,14 @@ def conflicts(stages: Sequence["Stage"]) -> list[str]:
     return found
 
 
+def _listen(table: StageTable) -> str:
+    """What nginx's listen says: with a certificate visitors come by TLS and HTTP/2."""
+    secure = bool(table.tls and table.tls.certificate)
+    port = {"system": "443" if secure else "80", "own": str(table.port_base + 90)}[table.nginx]
+    listen = table.listen or port
+    return f"{listen} ssl http2" if secure and " ssl" not in listen else listen
+
+
 class Stage(StageTable):
     """A stage with its name, its project's, and everything that follows from other keys filled in."""
 
@@ -48,7 +56,7 @@ class Stage(StageTable):
             "prefix": prefix,
             "profile": table.profile or name,
             "bind": table.bind or everywhere,
-            "listen": table.listen or ("80" if table.nginx == "system" else str(port + 90)),
+            "listen": _listen(table),
             "index": own or table.index or index,
             "access_log": table.access_log or f'"{logs}/access.log"',
         }
@@ -112,7 +120,13 @@ class Stage(StageTable):
     @property
     def address(self) -> str:
         """Where visitors come, on this machine; empty for a stage on others, or of workers."""
-        return f"http://127.0.0.1:{self.listen_port}" if self.local and self.proxy else ""
+        scheme = "https" if self.secure else "http"
+        return f"{scheme}://127.0.0.1:{self.listen_port}" if self.local and self.proxy else ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether visitors come by https."""
+        return bool(self.tls and self.tls.certificate)
 
     @property
     def host_header(self) -> str:

@@ -66,6 +66,26 @@ Share = Annotated[
 ]
 
 
+OnProxy = Annotated[
+    str, must(lambda v: not v or re.fullmatch(r"/[^\n\"\\;{}$]+", v), "must be an absolute path on the proxies: {}")
+]
+
+
+class Tls(Table):
+    """How visitors come by https: paths on the proxies. Without them only the folder of ACME is served, at first."""
+
+    certificate: OnProxy = ""
+    key: OnProxy = ""
+    http: Annotated[str, must(lambda v: re.fullmatch(r"((\S+:)?\d+)?", v), "must be a port or address:port: {}")] = "80"
+    hsts: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Tls":
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together")
+        return self
+
+
 class StageTable(App):
     """What release.toml says of an environment to release to, with what [app] says where it is silent."""
 
@@ -87,6 +107,7 @@ class StageTable(App):
         ),
     ] = ""
     server_name: str = Field(default="_", pattern=r"\S")
+    tls: Tls | None = None
     known_hosts: str = ""
     parallel: int = Field(default=30, ge=1, le=500)
     max_failures: Share = 0

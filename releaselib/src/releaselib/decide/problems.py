@@ -1,5 +1,8 @@
 """What stands against an action, as far as it follows from what was seen of the hosts."""
 
+import re
+from typing import Any
+
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.seen import AppSeen, ProxySeen
@@ -37,12 +40,26 @@ def of_proxy(seen: ProxySeen, stage: Stage) -> list[str]:
         for port, command in seen.listeners.items()
         if command and not command.startswith("nginx: ") and not (stage.sudo and command == UNSEEN)
     ]
+    found += of_certificate(seen.certificate, stage)
     project, _, name = seen.answer.partition(" ")[2].partition(" ")[2].partition(" ")[2].partition(" ")
     if seen.answer and (project, name) != (stage.project, stage.name):
         found.append(
             f"port {stage.probe_port} answers for stage {name} of {project}: give one of them another port_base"
         )
     return found
+
+
+def of_certificate(seen: dict[str, Any], stage: Stage) -> list[str]:
+    """What is wrong with the certificate of a site (RFC 6125 for its names), as far as it was seen."""
+    if seen.get("wrong"):
+        return [str(seen["wrong"])]
+    if not seen:
+        return []
+    if seen["days"] < 0:
+        return [f"its certificate has ended {-seen['days']} days ago"]
+    plain = [name for name in stage.server_name.split() if re.fullmatch(r"[a-zA-Z0-9.-]+", name)]
+    missing = [name for name in plain if not {name, "*." + name.partition(".")[2]} & set(seen["names"])]
+    return [f"its certificate is not for {', '.join(missing)}, but for {', '.join(seen['names'])}"] if missing else []
 
 
 def bare(app: dict[Host, AppSeen]) -> list[str]:

@@ -84,7 +84,8 @@ class ProxySeen:
     stage that was switched by reloads. ``answer`` is nginx's own word, ``loaded`` the configuration that it
     has and ``conf`` the one that lies there; ``slots`` is what is known of each slot, ``listeners`` who has a
     port (its command), ``maintenance`` the page that everybody gets instead, ``canary`` the slot that a share of
-    visitors gets. ``sudo`` is why that does not work, where it is needed.
+    visitors gets. ``certificate`` has its ``names``, the ``days`` for which it is good, and what is ``wrong``.
+    ``sudo`` is why that does not work, where it is needed.
     """
 
     slot: str = ""
@@ -96,6 +97,7 @@ class ProxySeen:
     sudo: str = ""
     maintenance: str = ""
     canary: str = ""
+    certificate: dict[str, Any] = field(default_factory=dict)
     linked: bool = True
     slots: dict[str, Served] = field(default_factory=dict)
     listeners: dict[int, str] = field(default_factory=dict)
@@ -112,13 +114,14 @@ class ProxySeen:
         if not link and old["slot"]:  # what it is switched from is known by its processes alone
             slots[old["slot"]] = Served(Release("", old["version"]), (), tuple(old["servers"]))
         slot = link or old["slot"]
+        same = ("answer", "conf", "loaded", "program", "sudo", "maintenance", "canary", "certificate")
         return cls(
             slot=slot,
             version=slots[slot].release.version if slot in slots else "",
             linked=bool(link),
             slots=slots,
             listeners={int(port): command for port, command in table["listeners"].items()},
-            **{key: table[key] for key in ("answer", "conf", "loaded", "program", "sudo", "maintenance", "canary")},
+            **{key: table[key] for key in same},
         )
 
     @property

@@ -25,6 +25,7 @@ def wanted(stage: Stage, host: Host, *roles: str) -> dict[str, Any]:
         "probe": stage.loopback if "proxy" in roles else "",
         "listen": [stage.listen_port, stage.probe_port],
         "sudo": stage.sudo,
+        "tls": [stage.tls.certificate, stage.tls.key] if stage.tls and stage.secure and "proxy" in roles else [],
         "journal": LINES if host in stage.lock_hosts else 0,
     }
 

@@ -16,7 +16,7 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
     return {
         "targets": list(targets),
         "path": stage.health,
-        "headers": ({"Host": stage.site_name} if stage.site_name else {}) | stage.health_headers,
+        "headers": _headers(stage) | stage.health_headers,
         "status": stage.health_status,
         "body": stage.health_body,
         "version": version if stage.health_version else "",
@@ -25,6 +25,12 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
         "dead": [],
         "wake": "",
     }
+
+
+def _headers(stage: Stage) -> dict[str, str]:
+    """What nginx tells a process of a visitor's request, too."""
+    site = {"Host": stage.site_name} if stage.site_name else {}
+    return site | ({"X-Forwarded-Proto": "https"} if stage.secure else {})
 
 
 def own(stage: Stage, slot: str, host: Host) -> list[str]:

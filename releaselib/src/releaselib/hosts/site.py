@@ -128,6 +128,9 @@ def _values(stage: Stage) -> dict[str, Any]:
         "drain": max(1, stage.drain_timeout),
         "watched": stage.watched,
         "access_log": stage.access_log,
+        "tls": stage.tls,
+        "secure": stage.secure,
+        "to": "" if stage.listen_port == 443 else f":{stage.listen_port}",
         "http_conf": f"{paths.conf}/http.conf",
         "server_conf": f"{paths.conf}/server.conf",
     }

@@ -1,7 +1,8 @@
 """facts.py < JSON: what a host holds now, as one JSON object. Changes nothing.
 
 JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "listen": [port, ...],
-"journal": how many last lines of it, 0 where there is none, "sudo": whether root is needed}
+"tls": [certificate, key] or [], "journal": how many last lines of it, 0 where there is none, "sudo": whether root is
+needed}
 """
 
 import fcntl
@@ -13,8 +14,10 @@ import platform
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 
 WANTED = json.load(sys.stdin)
@@ -156,6 +159,26 @@ def boot():
     return "cron" if ("@reboot " + shlex.quote(PATHS["boot"])).encode() in table else ""
 
 
+def certificate():
+    """Of the site's certificate: for how many days it is good, its names, and why nginx could not take it."""
+    if not WANTED["tls"]:
+        return {}
+    try:
+        found = ssl._ssl._test_decode_cert(WANTED["tls"][0])
+    except Exception as error:
+        return {"wrong": "no certificate in %s: %s" % (WANTED["tls"][0], error)}
+    names = [name for kind, name in found.get("subjectAltName", ()) if kind == "DNS"]
+    told = {"days": int((ssl.cert_time_to_seconds(found["notAfter"]) - time.time()) // 86400), "names": names}
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*WANTED["tls"])
+    except ssl.SSLError as error:
+        told["wrong"] = "the key %s does not fit the certificate: %s" % (WANTED["tls"][1], error)
+    except OSError as error:
+        # With sudo it is root who reads it.
+        told["wrong"] = "" if WANTED["sudo"] else "%s: %s" % (WANTED["tls"][1], error.strerror)
+    return told
+
+
 def sudo():
     """Why sudo does not work here without a password; nothing where it does."""
     try:
@@ -206,6 +229,7 @@ if WANTED["probe"]:
         "answer": ask("/-/release"),
         "slots": served(),
         "old": old(),
+        "certificate": certificate(),
         "maintenance": read(os.path.join(PATHS["pages"], "maintenance.html")),
     }
 print(json.dumps(facts))

@@ -5,7 +5,7 @@
 need_python
 lock_host
 command -v nginx >/dev/null || fail 68 "nginx is not installed on this host"
-mkdir -p "$confs" "$served" "$pages" || no_room "$confs"
+mkdir -p "$confs" "$served" "$pages" "$nginx/acme" || no_room "$confs"
 new=$(mktemp -d "$nginx/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 trap 'exit 1' HUP INT TERM
