@@ -55,7 +55,10 @@ def stage(run: Run) -> None:
     def put(remote: Remote) -> str:
         host = remote.host
         asked = health.at_start(at.stage, plan.slot, release.version, host)
-        conf = supervisor.configuration(at.project.template(supervisor.TEMPLATE), at.stage, release, plan.slot, host)
+        conf = plan.files["supervisord.conf"]
+        if at.stage.programs:  # a host has its own
+            template = at.project.template(supervisor.TEMPLATE)
+            conf = supervisor.configuration(template, at.stage, release, plan.slot, host)
         content = slot.files(release, conf, (pins.release, pins.tools), asked)
         content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
         outcome = slot.stage_release(remote, plan.slot, content, uv, start=starts)
@@ -150,6 +153,7 @@ def take_over(run: Run) -> None:
         programs.take_over(run)
     except HostsFailed as error:
         if run.plan.action != "release" or not run.plan.proxy or not run.plan.live:
+            error.what += f"; visitors get {run.plan.release.version}" * bool(run.plan.proxy)
             raise
         programs.hand_back(run)
         switching.go_back(run, [str(error)])

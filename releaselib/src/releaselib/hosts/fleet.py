@@ -59,13 +59,17 @@ class Results(Generic[T]):
         return self.succeeded
 
 
+def nothing(_: int) -> None:
+    """What a number higher than that of the lock leads to while none is held."""
+
+
 class Fleet:
     """The hosts of a stage, each connected once, when it is first needed; ``fence`` as for a remote."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.fence = 0
-        self.outnumber: Callable[[int], None] = lambda highest: None  # while no lock is held
+        self.outnumber: Callable[[int], None] = nothing  # while no lock is held
         self._remotes: dict[Host, Remote] = {}
 
     def remote(self, host: Host) -> Remote:

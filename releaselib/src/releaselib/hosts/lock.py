@@ -19,7 +19,7 @@ from releaselib.config.stage import Stage
 from releaselib.decide.journal import Event, History, written
 from releaselib.errors import CommandFailed, Locked, ReleaseError
 from releaselib.hosts.connection import Remote, Running, Unreachable
-from releaselib.hosts.fleet import Fleet
+from releaselib.hosts.fleet import Fleet, nothing
 from releaselib.hosts.scripts import call, start
 from releaselib.progress import say
 
@@ -119,6 +119,7 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
         with lock.alive():
             yield lock
     finally:
+        fleet.outnumber = nothing
         lock.release()
 
 
