@@ -11,7 +11,7 @@ import pytest
 
 import real
 from releaselib.actions.settings import gathered
-from releaselib.decide.settings import Setting, Shown, as_file, compared, found
+from releaselib.decide.settings import Setting, Shown, as_file, compared, found, on_host
 from releaselib.errors import ConfigError
 
 HOSTILE = 'it\'s $HOME `id` "x" %(y)s\n; é'
@@ -40,6 +40,11 @@ def test_settings_are_found(
     plain: dict[str, str], secrets: tuple[str, ...], settings: list[tuple[str, str, str]], missing: list[str]
 ) -> None:
     assert found(plain, secrets, SOURCES) == ([Setting(*one) for one in settings], missing)
+
+
+def test_a_host_has_settings_of_its_own() -> None:
+    told = on_host([Setting("A", "1", "x"), Setting("B", "2", "x")], {"B": "3", "C": "4"})
+    assert [(one.name, one.value) for one in told] == [("A", "1"), ("B", "3"), ("C", "4")]
 
 
 def test_settings_are_compared_with_those_of_a_slot() -> None:

@@ -148,7 +148,7 @@ class Shop:
         if not self.wheel.exists():
             real.wheel(packages, real.PROJECT, version, files={"my_shop/__main__.py": text})
 
-    def content(self, letter: str, **changed: str) -> dict[str, str]:
+    def content(self, letter: str, **changed: Any) -> dict[str, Any]:
         """The files of a slot, resolved from the index as it is."""
         (python, machine) = target()
         kind = Target(python, machine)
@@ -235,10 +235,13 @@ def test_what_a_slot_holds_is_for_its_owner_only(staged: Shop, where: Stage) -> 
 def test_settings_are_in_the_environment_of_the_processes_and_in_one_private_file(where: Stage, remote: Remote) -> None:
     secret = "it's $HOME `id`\nZq81"
     shop = Shop(where, "1.4", first=f"import os; assert os.environ['KEY'] == {secret!r}")
-    content = shop.content("b", environment=as_file([Setting("KEY", secret, "")]))
+    own = {"files/a/app.ini": {"text": "é", "mode": "0644"}, "files/key": {"text": "k", "mode": "0600"}}
+    content = shop.content("b", environment=as_file([Setting("KEY", secret, "")]), **own)
     assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
     assert slot.stage_release(remote, "b", content, uv(where.index)) == "kept"
-    assert stat.S_IMODE((folder(where, "b") / "environment").stat().st_mode) == 0o600
+    modes = {name: oct(stat.S_IMODE((folder(where, "b") / name).stat().st_mode)) for name in ("environment", *own)}
+    assert modes == {"environment": "0o600", "files/a/app.ini": "0o644", "files/key": "0o600"}
+    assert (folder(where, "b") / "files/a/app.ini").read_text("utf-8") == "é"
     assert slot.settings(remote, "b", "k") == slot.keyed({"KEY": secret}, "k") != slot.keyed({"KEY": "x"}, "k")
     command_lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(b"Zq81" in line for line in command_lines)

@@ -18,7 +18,7 @@ from releaselib.config.programs import Program
 from releaselib.errors import ConfigError
 from releaselib.hosts.health import own
 from releaselib.hosts.scripts import text
-from releaselib.hosts.supervisor import TEMPLATE, configuration, escaped, values
+from releaselib.hosts.supervisor import TEMPLATE, configuration, escaped, files, values
 from releaselib.render import render
 from rig import wait_for
 
@@ -239,3 +239,13 @@ def test_what_runs_by_a_schedule_never_runs_beside_itself_and_comes_to_its_own_e
             go.touch()
             process.terminate()
     assert (process.returncode, log.read_text()) == (0, "begins\nends\n")
+
+
+def test_files_of_the_project_are_rendered_and_refused_before_anything_is_built() -> None:
+    texts = {TEMPLATE: "", "release.d/app.ini.j2": "[app]\nslot = {{ slot }}\n", "release.d/bad.j2": "{{ slto }}"}
+    stage = real.stage(Path("/shop"), files={"conf/app.ini": "release.d/app.ini.j2"})
+    found = files(stage, real.release("1.0"), "b", texts.__getitem__)
+    assert found["files/conf/app.ini"] == "[app]\nslot = b\n"
+    bad = real.stage(Path("/shop"), files={"x": {"template": "release.d/bad.j2", "mode": "0644"}})
+    with pytest.raises(ConfigError, match=r"release.d/bad.j2: 'slto' is undefined"):
+        files(bad, real.release("1.0"), "b", texts.__getitem__)

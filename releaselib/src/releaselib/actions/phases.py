@@ -60,7 +60,9 @@ def stage(run: Run) -> None:
             template = at.project.template(supervisor.TEMPLATE)
             conf = supervisor.configuration(template, at.stage, release, plan.slot, host)
         content = slot.files(release, conf, (pins.release, pins.tools), asked)
-        content |= boot.files(at.stage) | {settings.FILE: settings.as_file(at.settings)}
+        content |= boot.files(at.stage) | {settings.FILE: settings.as_file(settings.on_host(at.settings, host.env))}
+        for name, one in at.stage.files.items():
+            content[f"files/{name}"] = {"text": plan.files[f"files/{name}"], "mode": one.mode}
         outcome = slot.stage_release(remote, plan.slot, content, uv, start=starts)
         if starts:
             slot.well(remote, plan.slot)

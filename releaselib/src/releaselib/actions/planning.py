@@ -62,8 +62,7 @@ def planned(seen: Seen) -> Plan:
     files = {}
     if "stage" in aim.phases:
         _ = at.settings  # what is missing is told before anything is built
-        template = at.project.template(supervisor.TEMPLATE)
-        files["supervisord.conf"] = supervisor.configuration(template, at.stage, aim.release, aim.slot)
+        files = supervisor.files(at.stage, aim.release, aim.slot, at.project.template)
     if at.stage.proxy and (aim.phases[0] != "switch"):
         files["site.conf"] = site.text(at.project.template(site.TEMPLATE), at.stage)
     return replace(make(at.stage, seen.view, aim), files=files)

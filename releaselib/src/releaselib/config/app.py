@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from pydantic import Field, model_validator
 
 from releaselib.config.programs import Program
-from releaselib.config.table import Table, must
+from releaselib.config.table import Name, Table, must
 
 SLOTS = "abcdefghi"
 PORT_STEP = 10
@@ -36,9 +36,6 @@ def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
 Requirements = Annotated[
     tuple[Annotated[str, must(_readable(Requirement), "is no requirement like gunicorn>=23: {}")], ...],
     Field(strict=False),
-]
-Name = Annotated[
-    str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
 ]
 
 

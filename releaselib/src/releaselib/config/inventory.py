@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from releaselib.config.table import Name
 from releaselib.errors import ConfigError
 
 LOCAL = "local"
@@ -26,6 +27,10 @@ class Host(BaseModel):
     address: str = Field(pattern=r"^[A-Za-z0-9_.:%\[\]-]+$")
     port: int = Field(default=22, ge=1, le=65535)
     user: str = ""
+    env: dict[Name, str] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.address, self.port, self.user))
 
     @property
     def name(self) -> str:

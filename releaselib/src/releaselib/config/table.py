@@ -1,7 +1,8 @@
 """What every table of release.toml is: frozen, strict, and with its checks beside its keys."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -21,3 +22,8 @@ class Table(BaseModel):
     """A table of release.toml: frozen, strict, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Name = Annotated[
+    str, must(lambda v: re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", v), "is no name of an environment variable: {}")
+]

@@ -8,7 +8,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from releaselib.config.app import App
 from releaselib.config.inventory import LOCAL, Hosts, select
@@ -86,6 +94,20 @@ class Tls(Table):
         return self
 
 
+class Placed(Table):
+    """A file of the project that is rendered into the slot: its template, and its mode there."""
+
+    template: Annotated[str, must(str.strip, "is empty")]
+    mode: Annotated[str, must(lambda v: re.fullmatch(r"0[0-7]{3}", v), "is no mode like 0600: {}")] = "0600"
+
+
+FileName = Annotated[
+    str,
+    must(lambda v: re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", v), "is no plain path within files/: {}"),
+    must(lambda v: ".." not in v.split("/"), "leads out of files/: {}"),
+]
+
+
 class StageTable(App):
     """What release.toml says of an environment to release to, with what [app] says where it is silent."""
 
@@ -108,6 +130,9 @@ class StageTable(App):
     ] = ""
     server_name: str = Field(default="_", pattern=r"\S")
     tls: Tls | None = None
+    files: dict[
+        FileName, Annotated[Placed, BeforeValidator(lambda v: {"template": v} if isinstance(v, str) else v)]
+    ] = Field(default_factory=dict)
     known_hosts: str = ""
     parallel: int = Field(default=30, ge=1, le=500)
     max_failures: Share = 0

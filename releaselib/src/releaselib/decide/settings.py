@@ -38,6 +38,11 @@ def as_file(settings: Iterable[Setting]) -> str:
     return "".join(f"export {one.name}={shlex.quote(one.value)}\n" for one in sorted(settings, key=lambda s: s.name))
 
 
+def on_host(settings: Iterable[Setting], env: Mapping[str, str]) -> list[Setting]:
+    """The settings with those that one host has for itself. Pure."""
+    return [one for one in settings if one.name not in env] + [Setting(*pair, "release.toml") for pair in env.items()]
+
+
 def found(
     plain: Mapping[str, str], secrets: Iterable[str], sources: Mapping[str, Mapping[str, str]]
 ) -> tuple[list[Setting], list[str]]:

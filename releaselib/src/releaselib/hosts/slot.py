@@ -19,7 +19,7 @@ UNCOUNTED = ("release.json", "boot.sh", "boot.service")
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
 
 
-def files(release: Release, supervisord: str, pins: tuple[str, str], health: dict[str, Any]) -> dict[str, str]:
+def files(release: Release, supervisord: str, pins: tuple[str, str], health: dict[str, Any]) -> dict[str, Any]:
     """Every file of a slot that comes from here, by its name; ``pins`` are of release and tools. Pure."""
     return {
         **({"schedule.py": text("slot_schedule.py")} if "/schedule.py" in supervisord else {}),
@@ -31,13 +31,13 @@ def files(release: Release, supervisord: str, pins: tuple[str, str], health: dic
     }
 
 
-def digest(content: dict[str, str]) -> str:
+def digest(content: dict[str, Any]) -> str:
     """What tells one filling of a slot from another: all but who released it, and the host's. Pure."""
     whole = "\0".join(f"{name}\0{text}" for name, text in content.items() if name not in UNCOUNTED)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def stage_release(remote: Remote, slot: str, content: dict[str, str], uv: File | None, *, start: bool = True) -> str:
+def stage_release(remote: Remote, slot: str, content: dict[str, Any], uv: File | None, *, start: bool = True) -> str:
     """Install, start and health-check a release in an idle slot of one host; visitors notice nothing.
 
     Without ``start`` it is complete then, but does not run. Returns "kept" for a slot that held exactly this, else

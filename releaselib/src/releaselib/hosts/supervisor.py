@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from releaselib.config.inventory import Host
@@ -15,6 +16,16 @@ from releaselib.render import render
 TEMPLATE = "release.d/supervisord.conf.j2"
 LONGEST = 99
 """Bytes of its socket's path: 107 fit (unix(7)), and supervisord puts its pid behind it for a moment."""
+
+
+def files(stage: Stage, release: Release, slot: str, read: Callable[[str], str]) -> dict[str, str]:
+    """What is rendered for a release in a slot: its supervisord.conf, and the stage's files below ``files/``.
+
+    ``read`` gives the text of a template. Raises ConfigError.
+    """
+    known = values(stage, release, slot)
+    placed = {f"files/{name}": render(read(one.template), known, one.template) for name, one in stage.files.items()}
+    return {"supervisord.conf": configuration(read(TEMPLATE), stage, release, slot)} | placed
 
 
 def configuration(template: str, stage: Stage, release: Release, slot: str, host: Host | None = None) -> str:

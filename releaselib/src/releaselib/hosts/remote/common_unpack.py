@@ -1,4 +1,5 @@
-"""common_unpack.py FOLDER < {name: text or value, ...}: writes the files, readable by their owner only."""
+"""common_unpack.py FOLDER < {name: text or value, ...}: writes the files, readable by their owner only, but for
+{"text": ..., "mode": ...}, which has a mode of its own."""
 
 import json
 import os
@@ -6,6 +7,10 @@ import sys
 
 for name, content in json.load(sys.stdin).items():
     path = os.path.join(sys.argv[1], name)
-    text = content if isinstance(content, str) else json.dumps(content)
+    mode, text = "0600", content if isinstance(content, str) else json.dumps(content)
+    if isinstance(content, dict) and set(content) == {"text", "mode"}:
+        mode, text = content["mode"], content["text"]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+    os.chmod(path, int(mode, 8))
