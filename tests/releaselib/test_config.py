@@ -179,7 +179,7 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
     "a requirement that is none": ({"requires": ["gunicorn >> 23"]}, "requires.0: is no requirement like gunicorn>=23"),
     "a command with an open quote": ({"secrets_command": "pass 'a"}, "secrets_command: is no command line"),
     "a command that says nothing": ({"run": {"migrate": {"command": " "}}}, "run.migrate.command: is empty"),
-    "a file out of its folder": ({"files": {"../x": "y"}}, "leads out of files/: ../x"),
+    "a file out of its folder": ({"files": {"../x": "y"}}, "files.../x.[key]: leads out of files/: ../x"),
     "a file with no mode": (
         {"files": {"x": {"template": "y", "mode": "rw"}}},
         "files.x.mode: is no mode like 0600: rw",

@@ -463,6 +463,7 @@ def stage_it(prefix: Path, *, uv: tuple[str, str] = ("", "")) -> Done:
         "digest": "x",
         "start": "yes",
         "index": "http://127.0.0.1:9/simple/",
+        "egress": "",
         "uv_url": uv[0],
         "uv_sha256": uv[1],
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -348,6 +350,38 @@ def test_a_slot_that_failed_can_be_staged_in_again_beside_the_first_and_the_tool
     slot.act(remote, "remove", "b")
     assert not folder(where, "b").exists()
     assert staged.answer("a") == "1.0"
+
+
+class Egress(http.server.BaseHTTPRequestHandler):
+    """A proxy to the outside; ``asked`` are the addresses that it was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        answer = requests.get(self.path, headers={"Accept": self.headers["Accept"] or "*/*"})
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", answer.headers["Content-Type"])
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_hosts_ask_the_index_through_the_proxy_that_the_stage_names(staged: Shop, where: Stage) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Egress) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        behind = where.model_copy(update={"http_proxy": f"http://127.0.0.1:{server.server_port}"})
+        shutil.rmtree(where.paths.cache, ignore_errors=True)
+        shop = Shop(where, "1.3")
+        remote = Fleet(behind).remote(behind.app[0])
+        assert slot.stage_release(remote, "b", shop.content("b"), uv(where.index)) == "built"
+        server.shutdown()
+    assert any(address.endswith("1.3-py3-none-any.whl") for address in Egress.asked), Egress.asked
+    assert all(address.startswith(where.index.url.partition("/simple")[0]) for address in Egress.asked)
+    real.end_slots(where, "b")
 
 
 def test_health_that_is_not_the_wanted_is_told(staged: Shop, where: Stage, remote: Remote) -> None:

@@ -134,6 +134,9 @@ class StageTable(App):
         FileName, Annotated[Placed, BeforeValidator(lambda v: {"template": v} if isinstance(v, str) else v)]
     ] = Field(default_factory=dict)
     known_hosts: str = ""
+    http_proxy: Annotated[
+        str, must(lambda v: not v or re.fullmatch(r"https?://[^\s@]+", v), "is no http address without password: {}")
+    ] = ""
     parallel: int = Field(default=30, ge=1, le=500)
     max_failures: Share = 0
     keep_warm: bool = True

@@ -49,6 +49,7 @@ def stage_release(remote: Remote, slot: str, content: dict[str, Any], uv: File |
         slot=slot,
         digest=digest(content),
         index=remote.stage.index.url,
+        egress=remote.stage.http_proxy,
         start="yes" if start else "no",
         uv_url=uv.url if uv else "",
         uv_sha256=uv.sha256 if uv else "",

@@ -1,4 +1,4 @@
-# slot_stage.sh: slot, digest, start, index, uv_url, uv_sha256  < files of the slot, as JSON
+# slot_stage.sh: slot, digest, start, index, egress, uv_url, uv_sha256  < files of the slot, as JSON
 # Installs a release into an idle slot, starts it and waits until every process is healthy. A slot that holds
 # exactly this (digest), healthy, is left as it is; any other is built anew. Prints which of the two it was.
 need_python
@@ -8,7 +8,10 @@ lock_host
 # Nothing in the environment of this host may name another index.
 for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
-export UV_CACHE_DIR="$cache" no_proxy='*'
+export UV_CACHE_DIR="$cache"
+# The index is asked through the proxy that the stage names, or else directly, whatever the host has set.
+unset HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy NO_PROXY no_proxy
+if [ -n "$egress" ]; then export http_proxy="$egress" https_proxy="$egress"; else export no_proxy='*'; fi
 
 make_virtualenv() { # make_virtualenv FOLDER
     if [ -n "$uv" ]; then "$uv" venv -q --python "$python" "$1"; else "$python" -m venv "$1"; fi
