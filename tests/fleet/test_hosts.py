@@ -43,6 +43,9 @@ def test_settings_are_there_again_after_a_restart(shop: Shop) -> None:
         lost.power_off()
     processes = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'"
     assert "SHOP_SIGN=it's open\n" in lost.run(processes).stdout
+    other = shop.configured(env={"SHOP_SIGN": "closed", "SHOP_TILL": "2"})
+    plan = str(release.plan(other, "test", Wanted(version=shop.other, ref=shop.other)))
+    assert "\nsettings: SHOP_SIGN differs, SHOP_TILL new\n" in plan
 
 
 def test_a_proxy_comes_back_after_a_restart_with_the_slot_that_was_live(shop: Shop) -> None:

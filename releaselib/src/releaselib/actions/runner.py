@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from releaselib import hooks
@@ -12,6 +13,7 @@ from releaselib.actions.phases import ACTS
 from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import now, session, who
+from releaselib.actions.slots import beside_live
 from releaselib.actions.switching import stop_watching
 from releaselib.config import Project
 from releaselib.decide.journal import Began, Failed, Report
@@ -61,7 +63,10 @@ def do(run: Run) -> Report:
 def only_planned(project: Project, stage: str, action: str, wanted: Wanted) -> Plan:
     """What :func:`carry_out` would do now; nothing is done."""
     with session(project, stage, start=False) as at:
-        return planned(checked_for(at, action, wanted))
+        seen = checked_for(at, action, wanted)
+        plan = planned(seen)
+        stages = any(phase.name == "stage" for phase in plan.phases)
+        return replace(plan, settings=beside_live(at, seen.view) if stages and at.settings else {})
 
 
 @contextmanager

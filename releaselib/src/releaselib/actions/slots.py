@@ -13,7 +13,7 @@ from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
 from releaselib.decide.release import Wanted
 from releaselib.decide.seen import UNSET
-from releaselib.decide.settings import Shown, compared
+from releaselib.decide.settings import Shown, compared, on_host
 from releaselib.decide.slots import known_slot
 from releaselib.decide.view import View
 from releaselib.errors import Refused
@@ -123,14 +123,13 @@ def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
 def settings(project: Project, stage: str) -> list[Shown]:
     """Name, source, and "same", "differs", "new" or "gone" beside the live slot, of each setting; never a value."""
     with session(project, stage, start=False) as at:
-        key = secrets.token_hex()
-        mine = slot.keyed({one.name: one.value for one in at.settings}, key)
         sources = {one.name: one.source for one in at.settings}
-        return [Shown(name, sources.get(name, ""), how) for name, how in compared(mine, _live(at, key)).items()]
+        return [Shown(name, sources.get(name, ""), how) for name, how in beside_live(at, at.look()).items()]
 
 
-def _live(at: Session, key: str) -> dict[str, str]:
-    """Keyed hashes of the settings in the live slot of one host that holds it; nothing where there is none."""
-    view = at.look()
-    hosts = view.holders(view.live) if view.live else []
-    return slot.settings(at.fleet.remote(hosts[0]), view.live, key) if hosts else {}
+def beside_live(at: Session, view: View) -> dict[str, str]:
+    """How each setting stands beside what one host has in the live slot: by keyed hashes, no value leaves it."""
+    holders = view.holders(view.live) if view.live else []
+    key, env = secrets.token_hex(), holders[0].env if holders else {}
+    mine = slot.keyed({one.name: one.value for one in on_host(at.settings, env)}, key)
+    return compared(mine, slot.settings(at.fleet.remote(holders[0]), view.live, key) if holders else {})

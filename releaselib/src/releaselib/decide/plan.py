@@ -4,6 +4,7 @@ It is made of a :class:`releaselib.decide.view.View` and then carried out, print
 to the journal. To add a phase: its words here, its place in PHASES, its act in actions/phases.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from releaselib.config.inventory import Host
@@ -28,7 +29,7 @@ class Plan:
     """A release, deploy, switch or rollback before it is carried out.
 
     ``live`` and ``live_version`` are what visitors get before; ``files`` maps the name of a file on the hosts
-    to its text.
+    to its text, ``settings`` the name of each to how it stands beside the live slot (of a plan that is printed).
     """
 
     action: str
@@ -41,6 +42,7 @@ class Plan:
     proxy: tuple[Host, ...]
     phases: tuple[Phase, ...]
     files: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         slots = f"slot {self.live or UNSET} -> {self.slot}"
@@ -50,9 +52,14 @@ class Plan:
                 f"{self.action} {self.release.version} to {self.stage}: {slots}",
                 table(("phase", "where", "what"), rows),
                 f"files on the hosts: {', '.join(sorted(self.files))}",
+                *([f"settings: {changes}"] if (changes := _changes(self.settings)) else []),
                 "nothing was done",
             ]
         )
+
+
+def _changes(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {how}" for name, how in settings.items() if how != "same")
 
 
 def _few(names: tuple[str, ...]) -> str:
