@@ -158,7 +158,7 @@ def take_over(run: Run) -> None:
             error.what += f"; visitors get {run.plan.release.version}" * bool(run.plan.proxy)
             raise
         programs.hand_back(run)
-        switching.go_back(run, [str(error)])
+        switching.go_back(run, [str(error)], f"was taken back: {error.what}")
 
 
 ACTS: dict[str, Callable[[Run], None]] = {

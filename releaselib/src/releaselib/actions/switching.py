@@ -135,8 +135,8 @@ def watch(run: Run) -> None:
     say(numbers)
 
 
-def go_back(run: Run, why: list[str]) -> NoReturn:
-    """Have all visitors get the old release again. Raises CommandFailed with why."""
+def go_back(run: Run, why: list[str], what: str = "went wrong for visitors") -> NoReturn:
+    """Have all visitors get the old release again. Raises CommandFailed with what went wrong, and why."""
     plan = run.plan
     with unbroken():
         run.record(Switching(plan.live, plan.slot))
@@ -146,7 +146,7 @@ def go_back(run: Run, why: list[str]) -> NoReturn:
             run.record(Switched(plan.live, plan.slot))
     state = now_get(plan, stuck, f"all visitors get {plan.live_version} again")
     raise CommandFailed(
-        f"{plan.release.version} went wrong for visitors; {state}",
+        f"{plan.release.version} {what}; {state}",
         cause="\n".join([*why, *stuck]),
         next_step=f"fab host.logs --stage {plan.stage} --slot {plan.slot}",
     )
