@@ -19,7 +19,7 @@ from releaselib.decide.files import File, missing
 from releaselib.errors import IndexFailed, Refused
 from releaselib.index.own import Own
 from releaselib.index.publish import compare, publish
-from releaselib.index.simple import PASSWORD
+from releaselib.index.simple import PASSWORD, Simple
 
 WHEEL, SDIST = "my_shop-1.0-py3-none-any.whl", "my_shop-1.0.tar.gz"
 BUILT = {f"/out/{WHEEL}": "aa", f"/out/{SDIST}": "bb"}
@@ -167,8 +167,8 @@ def test_it_is_the_bytes_that_count_and_not_what_the_index_says_of_them(tmp_path
     with real.Web({"/shop.whl": (200, "half")}) as web:
         file = File("shop.whl", "1.0", f"{web.url}/shop.whl", hashlib.sha256(b"whole").hexdigest())
         with pytest.raises(IndexFailed, match="came back from the index as"):
-            compare(file, "shop.whl", hashlib.sha256(b"whole").hexdigest())
-        compare(file, "shop.whl", hashlib.sha256(b"half").hexdigest())
+            compare(Simple(Index()), file, "shop.whl", hashlib.sha256(b"whole").hexdigest())
+        compare(Simple(Index()), file, "shop.whl", hashlib.sha256(b"half").hexdigest())
 
 
 BACK = {"not listed": (None, "as nothing, sent was aa"), "listed and gone": ("/gone.whl", r"as no answer \(404")}
@@ -177,5 +177,5 @@ BACK = {"not listed": (None, "as nothing, sent was aa"), "listed and gone": ("/g
 @pytest.mark.parametrize(("path", "words"), BACK.values(), ids=BACK)
 def test_a_file_that_does_not_come_back_is_told(path: str | None, words: str) -> None:
     with real.Web({}) as web, pytest.raises(IndexFailed) as caught:
-        compare(File("gone.whl", "1.0", web.url + path, "aa") if path else None, "gone.whl", "aa")
+        compare(Simple(Index()), File("gone.whl", "1.0", web.url + path, "aa") if path else None, "gone.whl", "aa")
     assert re.search(words, caught.value.what)

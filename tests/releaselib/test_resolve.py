@@ -129,7 +129,7 @@ def test_an_index_that_wants_a_password_is_not_taken_for_one_that_lacks_somethin
         resolve(["shop"], Index(url=f"{web.url}/simple/"), HERE)
     assert caught.value.what == f"resolve: the index {web.url}/simple/ lets nobody read without a password"
     assert f"{code} " in caught.value.cause
-    assert "hosts read it without one" in caught.value.next_step
+    assert "set [index] read_username" in caught.value.next_step
 
 
 def test_an_index_that_fails_is_not_taken_for_one_that_lacks_something() -> None:

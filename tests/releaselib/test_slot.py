@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.server
 import json
 import re
@@ -25,7 +27,7 @@ from releaselib.decide.files import File, uv_wheel
 from releaselib.decide.problems import problems
 from releaselib.decide.seen import SlotSeen
 from releaselib.decide.settings import Setting, as_file
-from releaselib.errors import CommandFailed
+from releaselib.errors import CommandFailed, IndexFailed, Refused
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
@@ -359,12 +361,20 @@ class Egress(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        answer = requests.get(self.path, headers={"Accept": self.headers["Accept"] or "*/*"})
+        self.relay(self.path)
+
+    def relay(self, address: str) -> None:
+        """Answer with what that address answers."""
+        answer = requests.get(address, headers={"Accept": self.headers["Accept"] or "*/*"})
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers["Content-Type"])
         self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
-        self.wfile.write(answer.content)
+        if self.command == "GET":
+            self.wfile.write(answer.content)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -381,6 +391,47 @@ def test_hosts_ask_the_index_through_the_proxy_that_the_stage_names(staged: Shop
         server.shutdown()
     assert any(address.endswith("1.3-py3-none-any.whl") for address in Egress.asked), Egress.asked
     assert all(address.startswith(where.index.url.partition("/simple")[0]) for address in Egress.asked)
+    real.end_slots(where, "b")
+
+
+def test_an_index_may_be_read_with_a_password_which_stays_nowhere(
+    staged: Shop, where: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, theirs = f"Basic {base64.b64encode(b'reader:Zq81-read').decode()}", where.index.url.partition("/simple")[0]
+
+    class Closed(Egress):
+        def do_GET(self) -> None:
+            if self.headers["Authorization"] == wanted:
+                self.relay(theirs + self.path)
+            else:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="index"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closed) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        index = Index(url=f"http://127.0.0.1:{server.server_port}/simple/", read_username="reader")
+        closed = where.model_copy(update={"index": index})
+        shutil.rmtree(where.paths.cache, ignore_errors=True)
+        for program in Path(where.paths.tools).glob("uv-*"):
+            program.unlink()
+        shop = Shop(where, "1.9")
+        shop.stage = closed
+        with pytest.raises(Refused, match="no password to read"):
+            shop.content("b")
+        monkeypatch.setenv("RELEASELIB_INDEX_READ_PASSWORD", "wrong")
+        with pytest.raises(IndexFailed, match="refuses the password of reader"):
+            shop.content("b")
+        monkeypatch.setenv("RELEASELIB_INDEX_READ_PASSWORD", "Zq81-read")
+        (file,) = (one for one in of(index).files("shelf-lib") if one.version == "1.0")
+        assert hashlib.sha256(of(index).read(file)).hexdigest() == file.sha256
+        remote = Fleet(closed).remote(closed.app[0])
+        assert slot.stage_release(remote, "b", shop.content("b"), uv(index)) == "built"
+        assert slot.stage_release(remote, "b", shop.content("b"), uv(index)) == "kept"
+        server.shutdown()
+    told = [path for path in Path(where.prefix).rglob("*") if path.is_file() and b"Zq81-read" in path.read_bytes()]
+    assert told == []
     real.end_slots(where, "b")
 
 

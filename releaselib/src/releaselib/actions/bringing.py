@@ -72,7 +72,7 @@ def _needs(where: Index, one: Requirement, held: Sequence[File], target: Target 
     newest = max(fits, key=lambda file: Version(file.version))
     with tempfile.TemporaryDirectory() as folder:
         wheel = Path(folder) / newest.name
-        wheel.write_bytes(fetch(newest))
+        wheel.write_bytes(fetch(index.of(where), newest))
         extras = [f"{one.name}[{','.join(sorted(one.extras))}]"] if one.extras else []
         return mirror.needed(wheel, extras, target.markers if target else None)
 

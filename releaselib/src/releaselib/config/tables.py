@@ -4,9 +4,11 @@ Every check that concerns one key stands beside that key; reading the file is :m
 only this program may set stands in a class of its own (:class:`OwnIndex`), out of reach of the file.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +23,9 @@ from pydantic import (
 from releaselib.config.app import App
 from releaselib.config.inventory import LOCAL, Hosts, select
 from releaselib.config.table import Table, must
-from releaselib.errors import ConfigError
+from releaselib.errors import ConfigError, Refused
+
+READ_PASSWORD = "RELEASELIB_INDEX_READ_PASSWORD"  # noqa: S105  the name of the variable
 
 
 class Layout(Table):
@@ -47,6 +51,24 @@ class Index(Table):
     url: Address = ""
     upload_url: Address = ""
     username: str = ""
+    read_username: Annotated[str, must(lambda v: not re.search(r"\s", v), "has a space in it: {}")] = ""
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password with which it is read; none for one that is open. Raises Refused."""
+        password = os.environ.get(READ_PASSWORD, "")
+        if self.read_username and not re.fullmatch(r"\S+", password):
+            raise Refused(
+                f"no password to read {self.url}" + " that has no space in it" * bool(password),
+                next_step=f"export {READ_PASSWORD}=... (user: {self.read_username})",
+            )
+        return (self.read_username, password) if self.read_username else None
+
+    @property
+    def netrc(self) -> str:
+        """The same as a file that uv, pip and requests read; empty for an index that is open."""
+        host = urlsplit(self.url).hostname
+        return f"machine {host} login {self.login[0]} password {self.login[1]}\n" if self.login else ""
 
 
 class OwnIndex(Index):

@@ -15,7 +15,7 @@ from releaselib.hosts.scripts import asked, call, script, start, text
 from releaselib.process import tail
 from releaselib.progress import say
 
-UNCOUNTED = ("release.json", "boot.sh", "boot.service")
+UNCOUNTED = ("release.json", "boot.sh", "boot.service", "netrc")
 ACTIONS = ("status", "start", "stop", "restart", "reload", "shutdown", "remove")
 
 
@@ -29,6 +29,10 @@ def files(release: Release, supervisord: str, pins: tuple[str, str], health: dic
         "release.json": output.as_json(release),
         "health.json": json.dumps(health),
     }
+
+
+NETRC = "netrc"
+"""With what the index is read, while a slot is made."""
 
 
 def digest(content: dict[str, Any]) -> str:
@@ -53,7 +57,7 @@ def stage_release(remote: Remote, slot: str, content: dict[str, Any], uv: File |
         start="yes" if start else "no",
         uv_url=uv.url if uv else "",
         uv_sha256=uv.sha256 if uv else "",
-        given=content,
+        given=content | {NETRC: remote.stage.index.netrc},
         seconds=remote.stage.health_timeout + remote.stage.stop_seconds,
         next_step=f"fab host.logs --stage {remote.stage.name} --hosts {remote.host.name} --slot {slot}",
     ).strip()

@@ -17,6 +17,9 @@ class PackageIndex(Protocol):
     def files(self, project: str) -> list[File]:
         """The files that it holds of a project; none when it does not know it. Raises IndexFailed."""
 
+    def read(self, file: File) -> bytes:
+        """The bytes of a file. Raises requests.RequestException."""
+
     def upload(self, paths: Iterable[Path]) -> None:
         """Upload files. Raises IndexFailed with the tool's own words, Refused without a password."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from releaselib.decide.files import File, missing
 from releaselib.errors import IndexFailed
 from releaselib.index import PackageIndex
-from releaselib.index.simple import TIMEOUT
 
 
 def publish(index: PackageIndex, project: str, built: Mapping[str, str]) -> list[str]:
@@ -23,7 +22,7 @@ def publish(index: PackageIndex, project: str, built: Mapping[str, str]) -> list
             raise
     held = {file.name: file for file in index.files(project)}
     for path, digest in built.items():
-        compare(held.get(Path(path).name), Path(path).name, digest)
+        compare(index, held.get(Path(path).name), Path(path).name, digest)
     return [path.name for path in todo]
 
 
@@ -38,7 +37,7 @@ def _names(index: PackageIndex, project: str) -> set[str]:
     return {file.name for file in index.files(project)}
 
 
-def compare(file: File | None, name: str, digest: str) -> None:
+def compare(index: PackageIndex, file: File | None, name: str, digest: str) -> None:
     """Read a file of the index back. Raises IndexFailed unless it has the expected sha256.
 
     An upload to a full disk leaves a truncated file that the index lists with the hash of the
@@ -47,7 +46,7 @@ def compare(file: File | None, name: str, digest: str) -> None:
     import requests
 
     try:
-        found = "nothing" if file is None else _digest(file.url)
+        found = "nothing" if file is None else hashlib.sha256(index.read(file)).hexdigest()
     except requests.RequestException as error:
         found = f"no answer ({error})"
     if found != digest:
@@ -57,26 +56,14 @@ def compare(file: File | None, name: str, digest: str) -> None:
         )
 
 
-def _digest(url: str) -> str:
-    return hashlib.sha256(_content(url)).hexdigest()
-
-
-def fetch(file: File) -> bytes:
+def fetch(index: PackageIndex, file: File) -> bytes:
     """The bytes of a file of the index. Raises IndexFailed unless they are those that it tells."""
     import requests
 
     try:
-        content = _content(file.url)
+        content = index.read(file)
     except requests.RequestException as error:
         raise IndexFailed(f"{file.name} cannot be read", cause=str(error), next_step=f"curl -O {file.url}") from None
     if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
         raise IndexFailed(f"{file.name} is not what the index says", next_step="look at the index's disk")
     return content
-
-
-def _content(url: str) -> bytes:
-    import requests
-
-    answer = requests.get(url, timeout=TIMEOUT)
-    answer.raise_for_status()
-    return bytes(answer.content)

@@ -52,7 +52,7 @@ class Simple:
         """The files that the index holds of a project; none when it does not know it."""
         from pypi_simple import NoSuchProjectError, PyPISimple
 
-        with self._in_words(), PyPISimple(endpoint=self.url) as client:
+        with self._in_words(), PyPISimple(endpoint=self.url, auth=self.table.login) as client:
             try:
                 page = client.get_project_page(project, timeout=TIMEOUT)
             except NoSuchProjectError:
@@ -67,8 +67,16 @@ class Simple:
         """The names of all projects on the index. Raises IndexFailed."""
         from pypi_simple import PyPISimple
 
-        with self._in_words(), PyPISimple(endpoint=self.url) as client:
+        with self._in_words(), PyPISimple(endpoint=self.url, auth=self.table.login) as client:
             return sorted(client.get_index_page(timeout=TIMEOUT).projects)
+
+    def read(self, file: File) -> bytes:
+        """The bytes of a file. Raises what requests raises."""
+        import requests
+
+        answer = requests.get(file.url, timeout=TIMEOUT, auth=self.table.login)
+        answer.raise_for_status()
+        return bytes(answer.content)
 
     def upload(self, paths: Iterable[Path]) -> None:
         """Upload files with twine; the password travels in the environment only."""

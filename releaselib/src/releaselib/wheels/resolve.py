@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 from releaselib import process
 from releaselib.config.app import App
-from releaselib.config.tables import Index
+from releaselib.config.tables import READ_PASSWORD, Index
 from releaselib.decide.seen import AppSeen
 from releaselib.errors import IndexFailed, Refused, ReleaseError
 from releaselib.process import Output
@@ -115,8 +115,11 @@ def _ask(requirements: Sequence[str], index: Index, target: Target, constraints:
         wanted.write_text(exact("\n".join(requirements)) + "\n", "utf-8")
         lock.write_text(exact(constraints), "utf-8")
         wheels.mkdir()
+        netrc = Path(folder) / "netrc"
+        netrc.touch(0o600)
+        netrc.write_text(index.netrc, "utf-8")
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
-        env = process.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never"}
+        env = process.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never", "NETRC": str(netrc)}
         return process.run(argv, inherited=env, ok=range(256))
 
 
@@ -129,10 +132,12 @@ def _refusal(output: Output, index: Index) -> ReleaseError:
             f"resolve: the index {index.url} does not answer", cause=output.last_lines, next_step=f"curl {index.url}"
         )
     if CLOSED.search(words):
+        user = index.read_username
+        how = f"refuses the password of {user}" if user else "lets nobody read without a password"
         return IndexFailed(
-            f"resolve: the index {index.url} lets nobody read without a password",
+            f"resolve: the index {index.url} {how}",
             cause=output.last_lines,
-            next_step="open it for reading: hosts read it without one",
+            next_step=f"set [index] read_username, and export {READ_PASSWORD}=...",
         )
     if missing:
         what = f"the index lacks {', '.join(missing)}"

@@ -1,14 +1,25 @@
 """slot_fetch.py URL SHA256 TARGET: fetches the wheel of uv, checks it and takes the program out."""
 
+import base64
 import hashlib
 import io
+import netrc
 import os
 import sys
+import urllib.parse
 import urllib.request
 import zipfile
 
 url, sha256, target = sys.argv[1:]
-with urllib.request.urlopen(url, timeout=60) as answer:
+request = urllib.request.Request(url)
+try:
+    known = netrc.netrc(os.environ.get("NETRC")).authenticators(urllib.parse.urlsplit(url).hostname)
+except (OSError, netrc.NetrcParseError):
+    known = None
+if known:
+    told = base64.b64encode(("%s:%s" % (known[0], known[2])).encode()).decode()
+    request.add_header("Authorization", "Basic " + told)
+with urllib.request.urlopen(request, timeout=60) as answer:
     wheel = answer.read()
 found = hashlib.sha256(wheel).hexdigest()
 if found != sha256:

@@ -69,6 +69,9 @@ fi
 stop_slot "$folder"
 rm -rf "$folder"
 mv -T "$folder.new" "$folder"
+trap 'rm -f "$folder/netrc"' EXIT # with what the index is read: uv, pip and slot_fetch.py find it there
+trap 'exit 1' HUP INT TERM
+export NETRC="$folder/netrc"
 
 # --- 71: the tools of the host, made once and kept: uv, and supervisor in a virtualenv of its own, which
 # belongs to the interpreter it was made with and is made again when that is another one, or gone
