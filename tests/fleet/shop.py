@@ -272,7 +272,9 @@ class Shop:
 
 def made(path: Path) -> int:
     """What tells a folder from a new one of its name."""
-    return path.stat().st_mtime_ns if path.exists() else 0
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class Value:
 
 def test_every_value_can_be_read_as_json() -> None:
     assert json.loads(as_json([Value()])) == [
-        {"path": "/srv", "hosts": [{"address": "h1", "port": 22, "user": ""}], "names": ["a", "b"]}
+        {"path": "/srv", "hosts": [{"address": "h1", "port": 22, "user": "", "env": {}}], "names": ["a", "b"]}
     ]
 
 
