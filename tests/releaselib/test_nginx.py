@@ -726,6 +726,8 @@ def test_what_is_wrong_with_a_certificate_is_seen(secure: Shop, short: Path) -> 
     assert "does not fit the certificate" in of_proxy(secure.seen(), secure.stage)[0]
     held.write_text("garbage")
     assert "no certificate in " in of_proxy(secure.seen(), secure.stage)[0]
+    held.unlink()
+    assert "no certificate in " in of_proxy(secure.seen(), secure.stage)[0]
 
 
 def test_the_folder_of_acme_is_served_before_there_is_a_certificate(shop: Shop) -> None:

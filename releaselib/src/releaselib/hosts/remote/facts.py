@@ -17,6 +17,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -164,9 +165,13 @@ def certificate():
     if not WANTED["tls"]:
         return {}
     try:
-        found = ssl._ssl._test_decode_cert(WANTED["tls"][0])
+        with tempfile.NamedTemporaryFile() as copy:  # certbot's folders are root's
+            argv = ["sudo", "-n"] * (WANTED["sudo"] and os.getuid() != 0) + ["cat", WANTED["tls"][0]]
+            subprocess.run(argv, stdout=copy, stderr=subprocess.PIPE, check=True)
+            found = ssl._ssl._test_decode_cert(copy.name)
     except Exception as error:
-        return {"wrong": "no certificate in %s: %s" % (WANTED["tls"][0], error)}
+        words = getattr(error, "stderr", b"").decode("utf-8", "replace").strip()
+        return {"wrong": "no certificate in %s: %s" % (WANTED["tls"][0], words or error)}
     names = [name for kind, name in found.get("subjectAltName", ()) if kind == "DNS"]
     told = {"days": int((ssl.cert_time_to_seconds(found["notAfter"]) - time.time()) // 86400), "names": names}
     try:
