@@ -27,7 +27,7 @@ BOUNDARIES = [f"{side} {event}" for event in KINDS if event not in ("failed", "r
 """Before and after each event that a release tells the journal, in order."""
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 ALL = os.environ.get("FAULTS") == "all"
-SEEDS = 200 if ALL else 6
+SEEDS = 200 if ALL else 4
 
 
 Words = Callable[[str], list[str]]
