@@ -148,6 +148,7 @@ SITES: dict[str, tuple[str, dict[str, Any], dict[str, Served]]] = {
     "a canary before the first release": ("my-shop", {"canary": 1}, {}),
     "going back by itself": ("my-shop", {"auto_rollback": True}, BOTH),
     "ACME alone": ("my-shop", {"tls": {}}, BOTH),
+    "static files": ("2to3", {"static": {"url": "/my.app/static/"}, "canary": 1}, BOTH),
 }
 
 

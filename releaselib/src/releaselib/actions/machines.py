@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from releaselib.actions import static
 from releaselib.actions.session import session
 from releaselib.actions.slots import require_yes
 from releaselib.config import Project
@@ -72,6 +73,7 @@ def control_nginx(project: Project, stage: str, action: str, *, hosts: str = "",
             require_yes(at.stage, at.look(()), "nginx.stop", yes)
         if action == "setup":
             view, start = at.look(()), boot.files(at.stage)
+            static.restore(at.fleet, view.known, select(at.stage.proxy, hosts))
             conf = site.configuration(project.template(site.TEMPLATE), at.stage, view.known)
 
         def act(remote: Remote) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from releaselib import index
-from releaselib.actions import canary, once, programs, switching, wheels, workers
+from releaselib.actions import canary, once, programs, static, switching, wheels, workers
 from releaselib.actions.run import Run
 from releaselib.decide import settings
 from releaselib.decide.budget import Budget
@@ -168,6 +168,7 @@ ACTS: dict[str, Callable[[Run], None]] = {
     "before_start": before_start,
     "before_switch": lambda run: once.run(run, "before_switch"),
     "after_switch": lambda run: once.run(run, "after_switch"),
+    "static": static.serve,
     "health": healthy,
     "switch": switch,
     "prove": switching.prove,

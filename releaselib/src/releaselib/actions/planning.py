@@ -10,7 +10,7 @@ from releaselib.config.inventory import Host, select
 from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
-from releaselib.decide.plan import AFTER, AGAIN, PHASES, Aim, Plan, make
+from releaselib.decide.plan import AFTER, AGAIN, COLD, PHASES, Aim, Plan, make
 from releaselib.decide.problems import require_agreement
 from releaselib.decide.release import Release, Wanted
 from releaselib.decide.slots import idle_slot, known_slot, rollback_slot
@@ -194,7 +194,7 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         say(f"slot {slot} is not warm: {error.what}")
     if results.failures:
         return None
-    phases = tuple(name for name in PHASES[seen.action] if name != "health")
+    phases = tuple(name for name in PHASES[seen.action] if name not in COLD)
     return Aim(seen.action, phases, served.release, slot, at.stage.app)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import NoReturn
 
+from releaselib.actions import static
 from releaselib.actions.run import Run
 from releaselib.actions.session import unbroken
 from releaselib.config.inventory import Host
@@ -65,6 +66,8 @@ def _configure(run: Run, new: Served, state: str) -> None:
     template = run.at.project.template(site.TEMPLATE)
     conf = site.configuration(template, stage, known)
     asked = health.question(stage, new.servers, new.release.version, timeout=5)
+
+    static.restore(run.at.fleet, known, [host for host in plan.proxy if view.live and not view.proxy[host].slot])
 
     def ready(remote: Remote) -> None:
         adopt = view.proxy[remote.host].slot or view.live  # one that was made anew serves what the others do

@@ -49,6 +49,26 @@ class Once(Table):
     always: bool = False
 
 
+class Static(Table):
+    """Files that nginx on the proxies serves: where visitors find them, and the folder that has them in a slot.
+
+    ``folder`` lies in the slot, or among what is installed there. Those of a release that was replaced are served for
+    ``keep_days`` more.
+    """
+
+    url: Annotated[
+        str, must(lambda v: re.fullmatch(r"(/[\w.-]+)+/", v), "must be a path between slashes, like /static/: {}")
+    ] = "/static/"
+    folder: Annotated[
+        str,
+        must(
+            lambda v: re.fullmatch(r"[\w.-]+(/[\w.-]+)*", v) and ".." not in v.split("/"),
+            "must be a plain path within the slot, like static or my_shop/static: {}",
+        ),
+    ] = "static"
+    keep_days: int = Field(default=7, ge=0, le=3650)
+
+
 Word = Annotated[str, must(lambda v: re.fullmatch(r"[a-z][a-z0-9_-]*", v), "is no name in small letters: {}")]
 
 
@@ -87,6 +107,7 @@ class App(Table):
     secrets_command: Annotated[str, must(_readable(shlex.split), "is no command line, a quote is open: {}")] = ""
     run: dict[Word, Once] = Field(default_factory=dict)
     programs: dict[Word, Program] = Field(default_factory=dict)
+    static: Static | None = None
 
     @model_validator(mode="after")
     def _has_ports(self) -> "App":

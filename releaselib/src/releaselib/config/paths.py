@@ -41,6 +41,7 @@ class Paths:
             "live": f"{nginx}/live",  # a link to the one that visitors get
             "canary": f"{nginx}/canary",  # a link to the one that a share of visitors gets
             "pages": f"{nginx}/pages",
+            "static": f"{nginx}/static",  # static files of releases
             "watching": f"{nginx}/watching",
             "watch_log": f"{nginx}/watch.log",
             "old_upstream": f"{nginx}/upstream.conf",  # of a stage that was switched by reloads

@@ -86,18 +86,20 @@ MAKE = ("build", "publish")
 SWITCH = ("switch", "prove", "watch", "take_over", "stop")
 AFTER = (*SWITCH, "after_switch")
 """What is left to do when some visitors get the release already."""
-RELEASE = (*MAKE, "stage", "before_start", "before_switch", "canary", *AFTER)
+RELEASE = (*MAKE, "stage", "before_start", "before_switch", "static", "canary", *AFTER)
 PHASES = {
     "release": RELEASE,
     "deploy": ("stage", "before_start"),
     "quickdeploy": (*MAKE, "stage", "before_start"),
-    "switch": ("health", "before_switch", *AFTER),
-    "rollback": ("health", *SWITCH),
+    "switch": ("health", "before_switch", "static", *AFTER),
+    "rollback": ("health", "static", *SWITCH),
     "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
 }
-AGAIN = ("stage", *SWITCH)
+AGAIN = ("stage", "before_start", "static", *SWITCH)
 """The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""
+COLD = ("health", "static")
+"""Left out for a slot that is warm: the proxies have all of it."""
 ONCE = ("before_start", "before_switch", "after_switch")
 """The moments at which commands of the project run once."""
 
@@ -108,6 +110,7 @@ WORDS = {
     "before_start": "run {before_start} there, then start it and wait until every process is healthy",
     "before_switch": "run {before_switch} in slot {slot}",
     "after_switch": "run {after_switch} in slot {slot}",
+    "static": "have every proxy hold the static files of {version}, for {url}",
     "health": "start slot {slot} where it does not run, ask every process for its health",
     "switch": "point every proxy from slot {live} to slot {slot}, ask nginx which release it serves",
     "canary": "let some hosts have their share of visitors first, and compare",
@@ -131,6 +134,7 @@ ON = {
     "prove": "proxy",
     "join": "proxy",
     "canary": "proxy",
+    "static": "proxy",
     "watch": "proxy",
 }
 
@@ -146,6 +150,7 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
         "slot": aim.slot,
         "live": aim.live or view.live or UNSET,
         "waiting": ", ".join(stage.waiting),
+        "url": stage.static.url if stage.static else "",
         **{moment: ", ".join(_at(stage, moment)) for moment in ONCE},
     }
     words = WORDS if stage.proxy else OF_WORKERS
@@ -179,6 +184,8 @@ def _applies(phase: str, stage: Stage, live: str, slot: str) -> bool:
         return bool(_at(stage, phase))
     if phase == "take_over":
         return bool(stage.waiting)
+    if phase == "static":
+        return bool(stage.proxy) and bool(stage.static)
     if phase == "canary":
         return bool(stage.proxy) and bool(stage.canary)
     if phase == "watch":

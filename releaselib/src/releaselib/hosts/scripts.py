@@ -35,6 +35,7 @@ CODES = {
     81: "somebody else is at work on the stage now; nothing was changed here",
     80: "the slot was not made ready on this proxy; nothing was switched",
     82: "the command failed",
+    83: "it has no such folder of static files",
     78: "this proxy does not see every process healthy; nothing was switched",
     TIMED_OUT: "it was given up; there it may go on to its own end",
 }

@@ -130,6 +130,7 @@ def _values(stage: Stage) -> dict[str, Any]:
         "access_log": stage.access_log,
         "tls": stage.tls,
         "secure": stage.secure,
+        "files": stage.static,
         "to": "" if stage.listen_port == 443 else f":{stage.listen_port}",
         "http_conf": f"{paths.conf}/http.conf",
         "server_conf": f"{paths.conf}/server.conf",
