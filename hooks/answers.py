@@ -13,23 +13,29 @@ import subprocess
 import sys
 import unicodedata
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 QUESTIONS = json.loads((Path(__file__).parents[1] / "cookiecutter.json").read_text("utf-8"))
+TOLD = [question.removeprefix("__") for question in QUESTIONS if re.fullmatch("__[a-z_]*[a-z]", question)]
+"""What is not asked but has a default, which `__NAME=VALUE` on the command line changes."""
 CHOICES = {
     question: answers
     for question, answers in QUESTIONS.items()
     if isinstance(answers, list) and not question.startswith("_")
+} | {
+    "licence": ["Proprietary", "MIT", "BSD-3-Clause", "Apache-2.0"],
+    "python_min": ["3.10", "3.11", "3.12", "3.13"],
+    "visibility": ["private", "internal", "public"],
 }
 FORGES = {"gitlab": "https://gitlab.com", "github": "https://github.com"}
 
 # A project of that name would hide the module that it needs itself.
 NEEDED = {
     "asgiref", "build", "django", "fabfile", "fabric", "fastapi", "flask", "gunicorn", "invoke",
-    "jinja2", "mypy", "pip", "pytest", "releaselib", "ruff", "setuptools", "site", "src", "starlette",
+    "jinja2", "celery", "mypy", "pip", "pytest", "releaselib", "ruff", "setuptools", "site", "src", "starlette",
     "supervisor", "test", "tests", "tornado", "uv", "uvicorn", "uvloop", "werkzeug", "wheel",
 }  # fmt: skip
 LONGEST_NAME = 40
@@ -43,8 +49,30 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._ -]+\])?[A-
 BETWEEN_REQUIREMENTS = re.compile(r"\s*,\s*(?=[A-Za-z])(?![^\[]*\])")  # not in a>=1,<2 nor in a[b,c]
 
 
-def problems(answers: Mapping[str, Any]) -> list[str]:
-    """Every reason why no project can be made of the answers, in words; empty when it can."""
+def plain(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers by their names, also those that are not asked for (`__licence` is the licence)."""
+    return {question.removeprefix("__"): answer for question, answer in answers.items()}
+
+
+def problems(answers: Mapping[str, Any], words: Sequence[str] = ()) -> list[str]:
+    """Every reason why no project can be made of the answers, each with its question; empty when it can.
+
+    ``words`` are those of the command line, of which cookiecutter drops what it does not know.
+    """
+    found = _bad_words(words) + _bad_answers(plain(answers))
+    return [f"__{line}" if line.partition(":")[0] in TOLD else line for line in found]
+
+
+def _bad_words(words: Sequence[str]) -> list[str]:
+    given = [found[1] for word in words if (found := re.match(r"([A-Za-z]\w*)=", word))]
+    return [
+        f"{name}: is not asked for; give it as __{name}=..." if name in TOLD else f"{name}=: there is no such question"
+        for name in given
+        if name not in QUESTIONS
+    ]
+
+
+def _bad_answers(answers: Mapping[str, Any]) -> list[str]:
     found = [
         f"{question}: {answers[question]!r} is none of {', '.join(right)}"
         for question, right in CHOICES.items()
@@ -66,7 +94,7 @@ def refusal(found: list[str]) -> str:
 
 def refuse_bad(answers: Mapping[str, Any]) -> str:
     """Stop cookiecutter, in words, before it makes a folder; give nothing when all is well."""
-    found = problems(answers)
+    found = problems(answers, sys.argv[1:])
     if found:
         from cookiecutter.exceptions import FailedHookException  # type: ignore[import-untyped]
 

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ Answers = Mapping[str, Any]
 
 def finish(answers: Answers, template: Path, *, asks: bool) -> None:
     """Do everything that comes after the files; ``asks`` when somebody sits there to answer."""
+    given, answers = answers, {name.removeprefix("__"): answer for name, answer in answers.items()}
     remove_empty_folders(template, answers)
     if "_commit" in answers:  # cruft makes the project: it keeps its own state, git is the user's
         return
@@ -39,16 +41,16 @@ def finish(answers: Answers, template: Path, *, asks: bool) -> None:
     if is_init:
         say_what_a_release_needs()
     if Path(".git").exists() or (is_init and git("rev-parse", "--git-dir")):
-        keep_origin(answers, template)
+        keep_origin(given, template)
         say_what_to_commit()
         return
     if is_init and {path.name for path in Path().iterdir()} - RELEASE_FILES:
-        keep_origin(answers, template)
+        keep_origin(given, template)
         print(f"The release files are here. Releases are made from a git repository, so next: {BY_HAND}")
         return
     if not is_init:
         lock()
-    keep_origin(answers, template)
+    keep_origin(given, template)
     with tempfile.TemporaryDirectory() as folder:
         python = commit(answers, template, Path(folder))
         say_what_is_next(answers)
@@ -60,7 +62,7 @@ def remove_empty_folders(template: Path, answers: Answers) -> None:
     tree = template / "{{cookiecutter.project_slug}}"
     names = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_dir()]
     for name in sorted(names, reverse=True):
-        folder = Path(name.replace("{{cookiecutter.package_name}}", answers["package_name"]))
+        folder = Path(name.replace("{{cookiecutter.__package_name}}", answers["package_name"]))
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -184,6 +186,11 @@ def say_what_is_next(answers: Answers) -> None:
     """The way to the first release."""
     state = "with its first commit" if git("rev-parse", "HEAD") else "without a commit"
     print(f"{Path.cwd()} is ready, {state}.")
+    told = ("licence", "python_min", "author", "email", "port_base", "visibility")
+    told = told[:-1] if answers["forge"] == "none" else told
+    if answers["flavour"] != "init":
+        print("Not asked for, to change by these words on the command line, or in the files:")
+        print("  " + " ".join(shlex.quote(f"__{name}={answers[name]}") for name in told))
     reading = "release.toml" if answers["flavour"] == "init" else "README.md"
     print(f"Next: cd {answers['project_slug']}, read {reading}, fab release")
 

@@ -124,7 +124,7 @@ class Project:
 
 def bake(world_: World, folder: Path, **answers: str) -> Project:
     """A project baked from this repository by real cookiecutter."""
-    words = [f"{key}={value}" for key, value in {"forge": "none", "port_base": "8800", **answers}.items()]
+    words = [f"{key}={value}" for key, value in {"forge": "none", "__port_base": "8800", **answers}.items()]
     folder.mkdir(parents=True, exist_ok=True)
     before = set(folder.iterdir())
     world_.run("cookiecutter", "--no-input", str(ROOT), *words, cwd=folder)

@@ -66,7 +66,7 @@ def publish_releaselib(team: World, folder: Path) -> str:
 def bake(team: World, folder: Path) -> Project:
     """A project from a git URL, as a stranger would."""
     show("# a project from the template, by its git URL")
-    answers = "project_name='My Shop' flavour=flask forge=none port_base=8800"
+    answers = "project_name='My Shop' flavour=flask forge=none __port_base=8800"
     run(team, f"cookiecutter --no-input git+file://{ROOT} {answers}", folder)
     return Project(team, folder / "my-shop")
 

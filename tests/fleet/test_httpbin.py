@@ -64,9 +64,9 @@ def test_httpbin_is_given_the_release_files_and_released_again_and_rolled_back(t
         "project_slug=httpbin",
         "flavour=init",
         "forge=none",
-        "health=/get",
-        "port_base=8800",
-        "requires=gunicorn>=23",
+        "__health=/get",
+        "__port_base=8800",
+        "__requires=gunicorn>=23",
         "command={venv_dir}/bin/gunicorn --bind {bind}:{port} httpbin:app",
         cwd=folder,
     )

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.hosts
 def test_a_project_goes_to_its_forge_and_its_releases_too(team: World, tmp_path: Path, kind: str) -> None:
     with KINDS[kind]() as forge:
         project = bake(
-            team, tmp_path, project_name="My Shop", flavour="flask", forge=kind, forge_url=forge.url, namespace="team"
+            team, tmp_path, project_name="My Shop", flavour="flask", forge=kind, __forge_url=forge.url, namespace="team"
         )
         refused = project.fab("repo.create", check=False)
         assert refused.returncode == 3

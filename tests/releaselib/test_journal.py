@@ -104,6 +104,29 @@ def test_the_number_of_the_last_staging_is_known_also_when_it_failed() -> None:
     assert History().staged == 0
 
 
+SWITCHED = Switched("b", "a")
+
+
+def episode(version: str, serial: int, *ends: Event, slot: str = "b") -> tuple[Event, ...]:
+    """What is written when a release is made, or tried."""
+    return (Began("release", slot=slot, live="a", release=real.release(version, serial)), SWITCHING, *ends)
+
+
+EARLIER: dict[str, tuple[tuple[Event, ...], str]] = {
+    "the newest that visitors had": ((*episode("1.0", 1, SWITCHED), *episode("2.0", 2, SWITCHED)), "2.0"),
+    "not one that failed": ((*episode("1.0", 1, SWITCHED), *episode("2.0", 2, FAILED)), "1.0"),
+    "not one that was taken back": ((*episode("1.0", 1, SWITCHED), *episode("2.0", 2, SWITCHED, Switched("a"))), "1.0"),
+    "not one that came later": ((*episode("1.0", 1, SWITCHED), *episode("4.0", 4, SWITCHED)), "1.0"),
+    "one that was gone back to": ((*episode("2.0", 2, SWITCHED), *episode("1.0", 1, SWITCHED)), "2.0"),
+    "nothing": (episode("3.0", 3, SWITCHED), ""),
+}
+
+
+@pytest.mark.parametrize(("events", "version"), EARLIER.values(), ids=EARLIER)
+def test_it_is_known_what_was_live_before_a_release(events: tuple[Event, ...], version: str) -> None:
+    assert History(events).before(3) == version
+
+
 RUNS: dict[str, tuple[tuple[str, Any], set[str]]] = {
     "that command of that release": (("migrate", TWO), {"h1", "h2"}),
     "staged again": (("migrate", replace(TWO, staged=9, serial=7)), {"h1", "h2"}),

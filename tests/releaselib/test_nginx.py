@@ -664,22 +664,9 @@ def test_nginx_says_itself_what_it_does_not_accept(live: Shop) -> None:
 # --- https
 
 
-def certificate(folder: Path, *names: str) -> dict[str, str]:
-    """A certificate that signs itself, and its key."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
-         "-keyout", files["key"], "-out", files["certificate"], "-subj", "/CN=x",
-         "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return files
-
-
 @pytest.fixture
 def secure(nginx_program: str, short: Path) -> Iterator[Shop]:
-    port, files = real.free_port(100), certificate(short / "tls", "localhost")
+    port, files = real.free_port(100), real.certificate(short / "tls", "localhost")
     tls = {**files, "http": f"127.0.0.1:{port + 89}", "hsts": 600}
     table = {"port_base": port, "processes": 1, "listen": f"127.0.0.1:{port + 90}", "health_timeout": 1}
     made = Shop(Fleet(real.stage(short, **table, tls=tls, server_name="localhost")))
@@ -723,7 +710,7 @@ def test_what_is_wrong_with_a_certificate_is_seen(secure: Shop, short: Path) -> 
     assert (seen.certificate, of_proxy(seen, secure.stage)) == ({"days": 89, "names": ["localhost"]}, [])
     secure.stage = secure.stage.model_copy(update={"server_name": "localhost shop.example"})
     assert of_proxy(secure.seen(), secure.stage) == ["its certificate is not for shop.example, but for localhost"]
-    shutil.copy(certificate(short / "other", "*.example")["certificate"], held)
+    shutil.copy(real.certificate(short / "other", "*.example")["certificate"], held)
     assert "does not fit the certificate" in of_proxy(secure.seen(), secure.stage)[0]
     held.write_text("garbage")
     assert "no certificate in " in of_proxy(secure.seen(), secure.stage)[0]

@@ -204,7 +204,7 @@ def test_the_template_has_the_programs_of_a_host(short: Path, tmp_path: Path) ->
     assert one.keys() - two.keys() == {"api-0"}
     assert two.keys() == {"my-shop-0", "my-shop-1", "worker-0", "worker-1", "tidy-0"}
     assert (one["worker-1"].command, one["worker-1"].autostart) == ("env celery --app shop worker -n 1", False)
-    assert (one["worker-1"].stopwaitsecs, one["worker-1"].stopasgroup) == (600, True)
+    assert (one["worker-1"].stopwaitsecs, one["worker-1"].stopasgroup) == (600, False)
     assert (one["api-0"].command, one["api-0"].autostart) == ("env api --port 8812 --bind 0.0.0.0 {x}", True)
     assert one["api-0"].environment["PATH"].startswith(f"{stage.paths.slot('b')}/venv/bin:")
     assert shlex.split(one["tidy-0"].command)[1:] == [

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -117,6 +118,12 @@ for folder, answers in orders:
 """Bakes many projects in one process: what takes longest in baking is to start cookiecutter."""
 
 
+def named(answers: Mapping[str, str]) -> dict[str, str]:
+    """The answers by the names that cookiecutter has for them: what is not asked for begins with two underscores."""
+    questions = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
+    return {f"__{name}" if f"__{name}" in questions else name: answer for name, answer in answers.items()}
+
+
 @dataclass(frozen=True)
 class Oven:
     """A cookiecutter and the surroundings that it runs in."""
@@ -133,7 +140,7 @@ class Oven:
     def try_bake(self, folder: Path, **answers: str) -> Done:
         """Run cookiecutter in a folder and see how it ends."""
         folder.mkdir(parents=True, exist_ok=True)
-        given = [f"{question}={answer}" for question, answer in answers.items()]
+        given = [f"{question}={answer}" for question, answer in named(answers).items()]
         return run(
             self.cookiecutter, self.template, "--no-input", *self.options, *given, cwd=folder, env=self.env, check=False
         )
@@ -142,7 +149,7 @@ class Oven:
         """As try_bake, many at once, by cookiecutter's own function instead of its command line."""
         python = self.cookiecutter.with_name("python")
         for start in range(0, len(orders), 100):  # an argument can hold 128 kB
-            some = [(str(folder), answers) for folder, answers in orders[start : start + 100]]
+            some = [(str(folder), named(answers)) for folder, answers in orders[start : start + 100]]
             command = (python, "-c", BATCH, self.template, json.dumps(some), "--no-input")
             run(*command, cwd=ROOT, env=self.env)
         logs = [(Path(f"{folder}.code"), Path(f"{folder}.log")) for folder, _answers in orders]

@@ -19,7 +19,7 @@ ALL = os.environ.get("TEMPLATE_TESTS") == "all"
 FORGES = ("gitlab", "github", "none")
 KITCHENS = {
     "flask": {"forge": "github", "licence": "MIT"},
-    "django": {"forge": "gitlab", "licence": "BSD-3-Clause", "python_min": "3.11"},
+    "django": {"forge": "gitlab", "licence": "BSD-3-Clause", "python_min": "3.11", "celery": "true"},
     "tornado": {"forge": "none", "licence": "Proprietary"},
     "fastapi": {"forge": "gitlab", "licence": "Apache-2.0"},
     "worker": {"forge": "github", "licence": "Proprietary", "python_min": "3.11"},

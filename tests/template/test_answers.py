@@ -22,6 +22,7 @@ GOOD = {
     "project_slug": "my-shop",
     "package_name": "my_shop",
     "flavour": "flask",
+    "celery": False,
     "description": "A shop",
     "author": "Team",
     "email": "",
@@ -54,7 +55,9 @@ def test_good_answers_have_no_problem() -> None:
 def test_every_question_has_a_prompt_in_words() -> None:
     questions = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
     asked = {name for name in questions if not name.startswith("_")}
-    assert asked == set(questions["__prompts__"]) == set(GOOD)
+    assert asked == set(questions["__prompts__"])
+    assert asked | set(RULES["TOLD"]) - {"checked"} == set(GOOD)
+    assert len(asked) <= 8, "a person is asked no more"
     for name, prompt in questions["__prompts__"].items():
         if isinstance(prompt, dict):
             assert set(prompt) == {"__prompt__", *questions[name]}, name
@@ -118,7 +121,26 @@ def test_every_question_has_a_prompt_in_words() -> None:
 )
 def test_it_is_refused_in_words(question: str, answer: str, why: str) -> None:
     found = problems(**{question: answer})
-    assert any(problem.startswith(f"{question}:") and why in problem for problem in found), found
+    assert any(problem.removeprefix("__").startswith(f"{question}:") and why in problem for problem in found), found
+
+
+def test_what_is_not_asked_for_is_refused_by_the_name_to_type() -> None:
+    assert problems(port_base="80") == ["__port_base: '80' must be a number from 1024 to 65000"]
+
+
+WORDS = {
+    "a question": ("flavour=django", []),
+    "what is not asked for": ("__licence=MIT", []),
+    "that without its underscores": ("licence=MIT", ["__licence: is not asked for; give it as __licence=..."]),
+    "nothing that there is": ("flavor=django", ["flavor=: there is no such question"]),
+    "an option": ("--output-dir=x", []),
+    "a folder": ("/tmp/a=b", []),
+}
+
+
+@pytest.mark.parametrize(("word", "found"), WORDS.values(), ids=WORDS)
+def test_a_word_that_cookiecutter_would_drop_is_refused(word: str, found: list[str]) -> None:
+    assert RULES["problems"](GOOD, [word]) == found
 
 
 def test_an_address_with_a_password_is_not_repeated() -> None:

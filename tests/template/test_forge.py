@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forges import KINDS, StandIn
-from template.baking import Oven, Project, environment
+from template.baking import Oven, Project, environment, named
 
 
 @pytest.fixture(params=KINDS)
@@ -83,7 +83,7 @@ def test_on_a_terminal_the_token_is_asked_for_and_not_shown(
     here = tmp_path / "here"
     here.mkdir()
     parent, child = pty.openpty()
-    given = [f"{question}={answer}" for question, answer in answers(brand, forge).items()]
+    given = [f"{question}={answer}" for question, answer in named(answers(brand, forge)).items()]
     process = subprocess.Popen(
         [oven.cookiecutter, oven.template, *given],
         cwd=here,

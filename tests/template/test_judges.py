@@ -27,6 +27,7 @@ OPTIONS = {
     "python_min": ("3.10", "3.11", "3.12", "3.13"),
     "email": ("", "team@example.com"),
     "namespace": ("", "shops"),
+    "celery": ("false", "true"),
 }
 
 

@@ -177,7 +177,7 @@ def test_one_refusal_tells_every_problem(quick: Oven, tmp_path: Path) -> None:
     done = quick.try_bake(tmp_path, project_slug="../x", port_base="1", email="x", author=" ")
     assert done.code == 1
     assert "Traceback" not in done.output
-    for question in ("project_slug", "port_base", "email", "author"):
+    for question in ("project_slug", "__port_base", "__email", "__author"):
         assert f"  - {question}: " in done.output
     assert list(tmp_path.iterdir()) == []
 

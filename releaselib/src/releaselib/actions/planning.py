@@ -148,7 +148,7 @@ def _to_slot(seen: Seen) -> Aim:
 
 
 def _back(seen: Seen) -> Aim:
-    """The release before the live one, or a version; staged again where no slot holds it on enough hosts.
+    """The release that was live before, or a version; staged again where no slot holds it on enough hosts.
 
     It is the same release then, with its old serial number: going back once more leads further back. What is
     warm needs neither the index nor the app hosts, only the proxies.
@@ -158,7 +158,12 @@ def _back(seen: Seen) -> Aim:
     if slot and (warm := _warm(seen, slot)):
         return warm
     view = seen.all()
-    slot = rollback_slot(view, at.stage, asked)
+    try:
+        slot = rollback_slot(view, at.stage, asked)
+    except Refused:  # what was warm is gone: a release that failed was staged in its slot
+        slot, asked = "", wheels.version_before(at.fleet, view.release(view.live))
+        if not asked:
+            raise
     budget = Budget(at.stage.max_failures, len(at.stage.app))
     if slot and len(at.stage.app) - len(view.holders(slot)) <= budget.allowed:
         return _held(seen, slot)

@@ -112,6 +112,11 @@ def commit_of(project: Project, version: str) -> str:
     return source.find(project.root, "HEAD").tags.get(version, "")
 
 
+def version_before(fleet: Fleet, live: Release | None) -> str:
+    """The version that was live before that release, as the stage's journal remembers it; or the empty text."""
+    return locks.read_journal(fleet, lines=1_000_000).before(live.serial) if live else ""
+
+
 def released_before(fleet: Fleet, version: str) -> Release:
     """A release as the stage's journal remembers it, however long ago. Raises Refused without one."""
     found = locks.read_journal(fleet, lines=1_000_000).release(version)

@@ -208,6 +208,19 @@ class History:
         found = (event.release for event in reversed(self.events) if isinstance(event, Staged))
         return next((release for release in found if release and release.version == version), None)
 
+    def before(self, serial: int) -> str:
+        """The version that visitors had, or that workers ran, before the release of that number; or the empty text."""
+        had: dict[int, str] = {}
+        began = Began()
+        for event in self.events:
+            if isinstance(event, Began):
+                began = event
+            elif isinstance(event, Switched) and began.release and event.slot == began.slot:
+                had[began.release.serial] = began.release.version
+            elif isinstance(event, Switched) and began.release:  # it was taken back
+                had.pop(began.release.serial, None)
+        return max(((number, version) for number, version in had.items() if number < serial), default=(0, ""))[1]
+
     def ran(self, name: str, release: Release) -> set[str]:
         """The hosts on which the command of that name has run for the release, whichever time it was staged."""
         found = [one for one in self.events if isinstance(one, Ran) and one.name == name and one.release]

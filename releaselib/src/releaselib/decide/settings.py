@@ -64,8 +64,8 @@ SHORTEST = 4
 
 def blanked(text: str, settings: Iterable[Setting]) -> str:
     """The text without the values of secrets, which an app may have told in its last words. Pure."""
-    values = {one.value for one in settings if one.source != "release.toml" and len(one.value) >= SHORTEST}
-    for value in sorted(values, key=len, reverse=True):
+    values = {line for one in settings if one.source != "release.toml" for line in one.value.splitlines()}
+    for value in sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True):
         text = text.replace(value, "***")
     return text
 

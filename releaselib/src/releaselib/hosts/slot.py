@@ -78,11 +78,13 @@ def command(
 ) -> str:
     """Run a shell line in a slot as its processes run; what it prints is told as it comes, and returned.
 
-    ``name`` is that of the log in the slot which keeps it. Raises CommandFailed with its last lines.
+    In place of a secret's value stands ``***``. ``name`` is that of the log in the slot which keeps it. Raises
+    CommandFailed with its last lines.
     """
     tell = tell or (lambda words: say(f"{remote.host.name}: {words}"))
     running, said = start(remote, "slot_run.sh", slot=slot), []
-    running.send(json.dumps({"command": line, "timeout": timeout, "name": name}))
+    wanted = {"command": line, "timeout": timeout, "name": name, "secrets": remote.stage.secrets}
+    running.send(json.dumps(wanted))
     while told := running.receive():
         if told.startswith("> "):
             said.append(told[2:])

@@ -59,7 +59,6 @@ def program(stage: Stage, slot: str, name: str, one: Program) -> dict[str, Any]:
         "commands": commands,
         "autostart": "false" if one.waits else "true",
         "stop_seconds": one.stop_seconds,
-        "stop_all": "false" if one.schedule else "true",  # what a schedule has started comes to its own end
     }
 
 

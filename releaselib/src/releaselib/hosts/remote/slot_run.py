@@ -1,6 +1,7 @@
 """slot_run.py FOLDER < JSON: runs a command with the environment of the slot's first program, read by supervisor.
 
-JSON: {"command": a shell line, "timeout": seconds, "name": of the log that keeps its output}
+JSON: {"command": a shell line, "timeout": seconds, "name": of the log that keeps its output, "secrets": names of
+settings whose values no line shows}
 Prints "> LINE" for each line as it comes, and "." every two seconds; its exit code is the command's, or 124 when
 its time is over.
 """
@@ -28,6 +29,8 @@ process = subprocess.Popen(
     stderr=subprocess.STDOUT,
     start_new_session=True,
 )
+secrets = [os.environ.get(name, "") for name in WANTED["secrets"]]
+blank = sorted((line for value in secrets for line in value.splitlines() if len(line) > 3), key=len, reverse=True)
 talking, over, late = threading.Lock(), threading.Event(), threading.Event()
 
 
@@ -60,9 +63,16 @@ def beat():
 threading.Thread(target=beat, daemon=True).start()
 with open("%s/log/run-%s.log" % (FOLDER, WANTED["name"]), "ab") as log:
     for line in process.stdout:
-        log.write(line)
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        for value in blank:
+            text = text.replace(value, "***")
+        log.write(text.encode() + b"\n")
         log.flush()
-        say("> " + line.decode("utf-8", "replace").rstrip("\n"))
+        try:
+            say("> " + text)
+        except OSError:  # nobody listens any more
+            end()
+            break
 code = process.wait()
 over.set()
 if late.is_set():

@@ -1,4 +1,4 @@
-# slot_run.sh: slot  < {"command": a shell line, "timeout": seconds, "name": of its log}
+# slot_run.sh: slot  < {"command": a shell line, "timeout": seconds, "name": of its log, "secrets": names}
 # Runs a command in a slot as its processes run: in its folder, with its environment, what is installed there first.
 need_python
 folder=$slots/$slot
