@@ -2,7 +2,8 @@
 # Sourced by scripts/demo and scripts/test: what both need on a fresh Debian or Ubuntu.
 #
 # Installs, as root, the Debian packages that are missing out of git, nginx-light, openssh-server,
-# openssh-client, iproute2, cron, sudo, faketime, openssl and python3-venv; another user is told the line to type.
+# openssh-client, iproute2, cron, sudo, faketime, openssl, postgresql, redis-server and python3-venv; another user is
+# told the line to type.
 # Makes a virtualenv in .venv with the developers' packages and releaselib from this checkout. Safe to run
 # again.
 
@@ -21,6 +22,8 @@ need cron cron
 need sudo sudo
 need faketime faketime
 need openssl openssl
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+need redis-server redis-server
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 

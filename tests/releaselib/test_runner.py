@@ -32,7 +32,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def told_by(name: str) -> Callable[..., None]:
         return lambda plan, *error: happened.append(" ".join([name, *map(str, error)]))
 
-    names = ("pre_build", "pre_deploy", "post_deploy", "post_switch", "on_failure")
+    names = ("pre_build", "pre_deploy", "validate", "post_deploy", "post_switch", "on_failure")
     monkeypatch.setattr(hooks, "_hooks", {name: [told_by(name)] for name in names})
     for name in ("build", "stage", "switch"):
         monkeypatch.setitem(phases.ACTS, name, functools.partial(told_by(f"[{name}]")))
@@ -58,7 +58,16 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 def test_the_phases_of_a_plan_are_done_in_order_with_their_hooks(here: Fleet, told: list[str]) -> None:
     with hold(here) as journal:
         report = runner.do(run_of(here, journal, "build", "stage", "switch"))
-    assert told == ["pre_build", "[build]", "pre_deploy", "[stage]", "post_deploy", "[switch]", "post_switch"]
+    assert told == [
+        "pre_build",
+        "[build]",
+        "pre_deploy",
+        "[stage]",
+        "validate",
+        "post_deploy",
+        "[switch]",
+        "post_switch",
+    ]
     assert list(report.seconds) == ["build", "stage", "switch"]
     began, done = read_journal(here, 9).events
     assert isinstance(began, Began)
@@ -86,7 +95,7 @@ def test_no_secret_of_the_stage_is_in_an_error_or_in_the_journal(
 def test_a_hook_for_the_build_does_not_run_when_nothing_is_built(here: Fleet, told: list[str]) -> None:
     with hold(here) as journal:
         runner.do(run_of(here, journal, "stage"))
-    assert told == ["pre_deploy", "[stage]", "post_deploy"]
+    assert told == ["pre_deploy", "[stage]", "validate", "post_deploy"]
 
 
 @pytest.mark.parametrize("error", [Refused("no more disk"), KeyboardInterrupt()], ids=["failure", "ctrl-c"])
@@ -96,7 +105,7 @@ def test_the_journal_and_the_hooks_are_told_how_it_failed(
     failing(monkeypatch, error)
     with hold(here) as journal, pytest.raises(type(error)):
         runner.do(run_of(here, journal, "stage", "switch", "build"))
-    assert told[3:] == [f"on_failure {error}"]
+    assert told[4:] == [f"on_failure {error}"]
     assert read_journal(here, 1).events == (Failed("release", str(error) or "KeyboardInterrupt"),)
 
 

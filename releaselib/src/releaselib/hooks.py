@@ -10,6 +10,7 @@ plan's app hosts and gives host -> what it printed. It is registered by a decora
     def announce(plan):
         print(f"{plan.release.version} is live on {plan.stage}")
 
+``validate`` and then ``post_deploy`` come when the new slot is healthy on its hosts and nothing is switched yet.
 A hook that raises stops the release where it stands; nothing has been switched before ``post_switch``.
 """
 
@@ -38,6 +39,7 @@ pre_build = _registrar("pre_build")
 pre_deploy = _registrar("pre_deploy")
 post_deploy = _registrar("post_deploy")
 post_switch = _registrar("post_switch")
+validate = _registrar("validate")
 on_failure = _registrar("on_failure")
 
 

@@ -24,9 +24,9 @@ from releaselib.errors import HookFailed, ReleaseError
 from releaselib.hosts.connection import Unreachable
 from releaselib.progress import say
 
-BEFORE = {"build": "pre_build", "stage": "pre_deploy"}
-AFTER = {"stage": "post_deploy", "switch": "post_switch"}
-"""The hooks that stand around a phase."""
+BEFORE = {"build": ("pre_build",), "stage": ("pre_deploy",)}
+AFTER = {"healthy": ("validate", "post_deploy"), "health": ("validate",), "switch": ("post_switch",)}
+"""The hooks that stand around a phase; the slot is healthy when it is staged, or started after what runs before."""
 
 
 def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Report:
@@ -48,16 +48,25 @@ def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Repo
 
 def do(run: Run) -> Report:
     """Every phase of a plan, in order."""
+    names = [phase.name for phase in run.plan.phases]
+    started = "before_start" if "before_start" in names else "stage"
     with _told(run):
         for phase in run.plan.phases:
             run.at.clock.phase(phase.name)
-            hooks.run(BEFORE.get(phase.name, ""), run.plan, hosts=Hosts(run.at.fleet, run.plan.app))
+            _hooks(run, BEFORE.get(phase.name, ()))
             ACTS[phase.name](run)
-            hooks.run(AFTER.get(phase.name, ""), run.plan, hosts=Hosts(run.at.fleet, run.plan.app))
+            _hooks(run, AFTER.get(phase.name, ()))
+            if phase.name == started:
+                _hooks(run, AFTER["healthy"])
         run.at.clock.phase("")
         report = run.report()
         run.record(report)
     return report
+
+
+def _hooks(run: Run, names: tuple[str, ...]) -> None:
+    for name in names:
+        hooks.run(name, run.plan, hosts=Hosts(run.at.fleet, run.plan.app))
 
 
 def only_planned(project: Project, stage: str, action: str, wanted: Wanted) -> Plan:

@@ -1,14 +1,23 @@
-"""Tasks for a hand on the hosts: commands, a console, a shell, logs."""
+"""Tasks for a hand on the hosts: commands, a console, a shell, logs; and for who does not know which: help."""
 
 from __future__ import annotations
 
 import sys
 
 import releaselib
-from releaselib import output
+from releaselib import output, pages
 from releaselib.decide.release import Wanted
 from releaselib.errors import ConfigError
 from releaselib.tasks.task import task
+
+
+@task("", "help", page="the name of a page; without one, what pages there are")
+def help_(page: str = "") -> object:
+    """What to do for settings, migrations, workers, https, new hosts ...: a page for each.
+
+    Example: fab help --page settings
+    """
+    return pages.page(page) if page else pages.titles()
 
 
 @task("host", "exec", command="the command, one shell line")
