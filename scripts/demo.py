@@ -73,11 +73,11 @@ def bake(team: World, folder: Path) -> Project:
 
 def change(project: Project) -> None:
     """A change that visitors will see."""
-    file = next(project.folder.glob("src/*/app.py"))
+    file = next(project.folder.glob("src/*/settings.py"))
     text = file.read_text()
-    changed = text.replace("Hello from", "Good morning from")
+    changed = text.replace('"Hello"', '"Good morning"')
     if changed == text:
-        sys.exit("demo: the app says no hello that could be changed")
+        sys.exit("demo: the settings say no hello that could be changed")
     file.write_text(changed)
 
 

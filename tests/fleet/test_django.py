@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from real import certificate, command_lines
-from rig import Host, wait_for
+from rig import Host, RigError, wait_for
 from rig.services import Database, postgresql, redis
 from rig.visitors import KINDS, PATIENCE, Visitors
 from rig.world import Project, World, bake, world
@@ -49,6 +49,7 @@ class Migration(migrations.Migration):
     dependencies = [("my_shop", "0002_kind")]
     operations = [migrations.RunPython(fail)]
 """
+HELD = '    while Greeting.objects.filter(text="hold").exists():\n        time.sleep(0.05)\n'
 MODEL = '    kind = models.CharField(max_length=9, db_default="plain")\n'
 
 
@@ -121,6 +122,32 @@ class Django:
         """Ask for numbered jobs."""
         code = f"from my_shop.tasks import greet; [greet.delay(f'job {{n}}') for n in range({first}, {first + count})]"
         self.fab("run", f'python -m my_shop shell -c "{code}"')
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """For the length of the block no job comes to its end before a worker was told to end, with jobs at work."""
+        logs = [*(log for host in self.app for log in (host.root / FOLDER).glob("slots/*/log/worker-0.log"))]
+        before = {log: log.stat().st_size for log in logs}
+
+        def told() -> bool:
+            return any(b"Warm shutdown" in log.read_bytes()[size:] for log, size in before.items())
+
+        def let_go() -> None:
+            with suppress(RigError):  # then none of them handed over, and the test tells more
+                wait_for(lambda: told() or over.is_set(), "a worker to be told to end", 300)
+            done.extend(self.jobs().elements())
+            self.database.ask("delete from my_shop_greeting where text = 'hold'")
+
+        already, done, over = len(self.jobs()), list[str](), threading.Event()
+        self.database.ask("insert into my_shop_greeting (text, created) values ('hold', now())")
+        thread = threading.Thread(target=let_go)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        assert len(done) == already, "all jobs were still waiting when the worker handed over"
 
     def jobs(self) -> collections.Counter[str]:
         """How often each job was done."""
@@ -205,18 +232,17 @@ def test_three_releases_a_failed_migration_and_a_rollback_lose_no_request_and_no
     django: Django, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(KINDS, "shopper", Shopper)
-    django.change("tasks.py", "    Greeting.objects.create", "    time.sleep(0.25)\n    Greeting.objects.create")
+    django.change("tasks.py", "    Greeting.objects.create", HELD + "    Greeting.objects.create")
     django.change("tasks.py", "from datetime", "import time\nfrom datetime")
-    django.project.commit("Slow jobs")
     first = django.release()["version"]
     addresses = [host.address for host in django.proxy]
     with counted("beat\0", "schedule.py\0") as at_work, Visitors(addresses, "/", ("shopper",), pause=0.02) as visitors:
-        django.queue(0, JOBS // 2)
         django.write("migrations/0002_kind.py", ADDS)
         django.change("models.py", "    created =", MODEL + "    created =")
         django.change("static/site.css", "gray", "green")
-        second = django.release()["version"]
-        assert 0 < len(django.jobs()) < JOBS // 2, "the worker was at work when it handed over"
+        with django.held_up():
+            django.queue(0, JOBS // 2)
+            second = django.release()["version"]
 
         django.write("migrations/0003_fails.py", FAILS)
         django.project.commit("A migration that fails")
@@ -224,8 +250,9 @@ def test_three_releases_a_failed_migration_and_a_rollback_lose_no_request_and_no
         assert f"before_switch: 1 of 1 hosts failed: migrate; visitors get {second}" in words
         assert "no room in this table" in words
 
-        django.queue(JOBS // 2, JOBS // 2)
-        back = json.loads(django.fab("rollback", "--json"))
+        with django.held_up():
+            django.queue(JOBS // 2, JOBS // 2)
+            back = json.loads(django.fab("rollback", "--json"))
         assert back["version"] == first
         end = time.monotonic()
         while len(visitors.since(end)) == 0 or sum(visitors.since(end).values()) < 20:
@@ -297,7 +324,7 @@ def test_no_secret_is_anywhere_but_in_the_file_of_a_slot_however_a_release_fails
         for what, (old, new, code, words) in BROKEN.items():
             assert right.count(old) == 1, what
             toml.write_text(right.replace(old, new))
-            given, env = ["--ref", version, "--version", version], {}
+            given, env = ["--ref", version, "--version", version, "--hosts", django.app[0].address], {}
             if code == 7:
                 django.project.commit("A version that cannot be uploaded")
                 given, env = [], {"RELEASELIB_INDEX_PASSWORD": "nobody-knows-this"}

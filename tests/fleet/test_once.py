@@ -72,6 +72,13 @@ def test_a_command_before_the_start_runs_when_nothing_of_the_slot_runs(shop: Sho
     assert ran(shop) == {host.address: [new] for host in shop.app}
 
 
+def test_a_program_that_is_to_run_after_the_switch_is_looked_for_before_it(shop: Shop) -> None:
+    shop.empty(*shop.app)
+    stage = migrating("no-such-program --now", when="after_switch", always=True)
+    text = shop.refused(6, release.release, wanted(shop), stage=stage)
+    assert "no-such-program is not there" in text
+
+
 def test_a_command_after_the_switch_that_fails_says_that_visitors_get_the_new_release(shop: Shop) -> None:
     new = shop.other
     text = shop.failed(6, release.release, wanted(shop), stage=migrating("exit 1", when="after_switch", always=True))

@@ -10,7 +10,10 @@ from packaging.requirements import Requirement
 
 import real
 from releaselib.config.app import App
+from releaselib.config.inventory import Host
 from releaselib.config.tables import Index, OwnIndex
+from releaselib.decide.seen import AppSeen
+from releaselib.decide.view import View
 from releaselib.errors import IndexFailed, Refused
 from releaselib.wheels.resolve import Target, command, exact, pins, resolve, tools
 
@@ -189,3 +192,20 @@ def test_a_version_with_a_label_is_not_taken_for_the_one_without(shelf: Index, t
     assert pins(resolve(["labelled==1.0"], shelf, HERE, links=tmp_path)) == {"labelled": "1.0"}
     assert pins(resolve(["labelled"], shelf, HERE, constraints="labelled==1.0", links=tmp_path)) == {"labelled": "1.0"}
     assert pins(resolve(["labelled==1.0+fixbug"], shelf, HERE, links=tmp_path)) == {"labelled": "1.0+fixbug"}
+
+
+PYTHONS = {"3.11.7": ("3.11", "3.11.7"), "3.12.3+": ("3.12", "3.12.3"), "3.14.0rc2": ("3.14", "3.14.0")}
+
+
+@pytest.mark.parametrize(("python", "markers"), PYTHONS.items())
+def test_wheels_are_for_the_very_python_of_the_hosts(python: str, markers: tuple[str, str]) -> None:
+    """A package may need 3.11.5; for uv 3.11 is 3.11.0."""
+    target = Target.of(AppSeen(python, "x86_64", {}))
+    assert (target.markers["python_version"], target.markers["python_full_version"]) == markers
+
+
+def test_of_several_hosts_the_oldest_python_counts() -> None:
+    hosts = {
+        Host(address=f"h{n}"): AppSeen(python, "x86_64", {}) for n, python in enumerate(("3.11.10", "3.11.9", "3.12.1"))
+    }
+    assert View(hosts, {}).any_app.python == "3.11.9"

@@ -43,8 +43,13 @@ def test_settings_are_found(
 
 
 def test_a_host_has_settings_of_its_own() -> None:
-    told = on_host([Setting("A", "1", "x"), Setting("B", "2", "x")], {"B": "3", "C": "4"})
+    told = on_host([Setting("A", "1", "x"), Setting("B", "2", "x")], {"B": "3", "C": "4"}, "/slots/a")
     assert [(one.name, one.value) for one in told] == [("A", "1"), ("B", "3"), ("C", "4")]
+
+
+def test_a_plain_setting_can_tell_the_folder_of_the_slot_and_a_secret_is_left_as_it_is() -> None:
+    told = on_host([Setting("A", "{slot_dir}/x", "release.toml"), Setting("B", "{slot_dir}", ".env.live")], {}, "/s/a")
+    assert [one.value for one in told] == ["/s/a/x", "{slot_dir}"]
 
 
 def test_settings_are_compared_with_those_of_a_slot() -> None:

@@ -13,7 +13,7 @@ import requests
 
 import real
 from template.baking import FAB, Oven, Project, commit_all
-from template.conftest import ANSWERS, KITCHENS
+from template.conftest import ALL, ANSWERS, KITCHENS
 
 APP = """
 import os
@@ -51,7 +51,7 @@ def seen(report: dict[str, Any], key: str) -> str:
     return str(requests.get(f"{report['url']}/healthz", timeout=10).json()[key])
 
 
-@pytest.mark.parametrize("flavour", KITCHENS)
+@pytest.mark.parametrize("flavour", KITCHENS if ALL else ["django", "fastapi", "worker"])  # the others: tests/fleet
 def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
     quick: Oven, short: Path, ended: list[Project], flavour: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Commands of the project that run once for a release: migrations, and whatever else must not run on every host."""
 
+import shlex
 from functools import partial
 
 from releaselib.actions.run import Run
@@ -27,3 +28,19 @@ def run(run: Run, when: str) -> None:
         results.require(f"hosts failed: {name}; visitors get {serve}", next_step=f"mend it, then fab {plan.action}")
         if hosts:
             run.record(Ran(name, [host.name for host in hosts], plan.release))
+
+
+def require_programs(run: Run) -> None:
+    """See that what is to run after the switch is there, while nothing is switched yet. Raises HostsFailed."""
+    lines = [once.command for once in run.at.stage.run.values() if once.when == "after_switch"]
+    words = [shlex.quote(word) for line in lines if "=" not in (word := shlex.split(line)[0])]
+    if not words:
+        return
+    look = 'command -v "$one" >/dev/null || { echo "$one is not there"; exit 127; }'
+    line = f"for one in {' '.join(words)}; do {look}; done"
+    act = partial(slot.command, slot=run.plan.slot, line=line, timeout=60, name="after-switch")
+    serve = run.plan.live_version or "nothing"
+    run.at.fleet.each(run.hosts[:1], act).require(
+        f"hosts failed: what is to run after the switch; visitors get {serve}",
+        next_step=f"mend [app.run] of release.toml, then fab {run.plan.action}",
+    )

@@ -59,8 +59,11 @@ def stage(run: Run) -> None:
         if at.stage.programs:  # a host has its own
             template = at.project.template(supervisor.TEMPLATE)
             conf = supervisor.configuration(template, at.stage, release, plan.slot, host)
+        folder = at.stage.paths.slot(plan.slot)
         content = slot.files(release, conf, (pins.release, pins.tools), asked)
-        content |= boot.files(at.stage) | {settings.FILE: settings.as_file(settings.on_host(at.settings, host.env))}
+        content |= boot.files(at.stage) | {
+            settings.FILE: settings.as_file(settings.on_host(at.settings, host.env, folder))
+        }
         for name, one in at.stage.files.items():
             content[f"files/{name}"] = {"text": plan.files[f"files/{name}"], "mode": one.mode}
         outcome = slot.stage_release(remote, plan.slot, content, uv, start=starts)
@@ -76,6 +79,7 @@ def stage(run: Run) -> None:
     run.record(Staged(plan.slot, [host.name for host in run.hosts], release))
     state = "healthy" if starts else "installed"
     say(f"{release.version} is {state} in slot {plan.slot} on {len(run.hosts)} of {len(plan.app)} hosts")
+    once.require_programs(run)
 
 
 def _retire(run: Run) -> None:

@@ -131,5 +131,5 @@ def beside_live(at: Session, view: View) -> dict[str, str]:
     """How each setting stands beside what one host has in the live slot: by keyed hashes, no value leaves it."""
     holders = view.holders(view.live) if view.live else []
     key, env = secrets.token_hex(), holders[0].env if holders else {}
-    mine = slot.keyed({one.name: one.value for one in on_host(at.settings, env)}, key)
+    mine = slot.keyed({one.name: one.value for one in on_host(at.settings, env, at.stage.paths.slot(view.live))}, key)
     return compared(mine, slot.settings(at.fleet.remote(holders[0]), view.live, key) if holders else {})

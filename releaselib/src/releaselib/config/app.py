@@ -42,7 +42,9 @@ Requirements = Annotated[
 class Once(Table):
     """A command that runs once for a release, in its slot: where, when, and for how many seconds at most."""
 
-    command: Annotated[str, must(str.strip, "is empty")]
+    command: Annotated[
+        str, must(str.strip, "is empty"), must(_readable(shlex.split), "is no command line, a quote is open: {}")
+    ]
     when: Literal["before_start", "before_switch", "after_switch"] = "before_switch"
     on: Literal["one", "all"] = "one"
     timeout: int = Field(default=600, ge=1)

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Shown:
         return f"{self.name}: {self.beside}" + (f", from {self.source}" if self.source else "")
 
 
+PLAIN = "release.toml"
+"""The source of settings that are no secrets."""
 FILE = "environment"
 """Its name in a slot."""
 
@@ -38,9 +40,11 @@ def as_file(settings: Iterable[Setting]) -> str:
     return "".join(f"export {one.name}={shlex.quote(one.value)}\n" for one in sorted(settings, key=lambda s: s.name))
 
 
-def on_host(settings: Iterable[Setting], env: Mapping[str, str]) -> list[Setting]:
-    """The settings with those that one host has for itself. Pure."""
-    return [one for one in settings if one.name not in env] + [Setting(*pair, "release.toml") for pair in env.items()]
+def on_host(settings: Iterable[Setting], env: Mapping[str, str], folder: str) -> list[Setting]:
+    """The settings with those that one host has for itself; in plain ones {slot_dir} is that folder. Pure."""
+    here = [one for one in settings if one.name not in env]
+    here += [Setting(name, value, PLAIN) for name, value in env.items()]
+    return [replace(one, value=one.value.replace("{slot_dir}", folder)) if one.source == PLAIN else one for one in here]
 
 
 def found(
@@ -54,7 +58,7 @@ def found(
     names = dict.fromkeys(secrets)
     holders = {name: next((words for words, held in sources.items() if held.get(name)), "") for name in names}
     settings = [Setting(name, sources[words][name], words) for name, words in holders.items() if words]
-    settings += [Setting(name, value, "release.toml") for name, value in plain.items() if name not in names]
+    settings += [Setting(name, value, PLAIN) for name, value in plain.items() if name not in names]
     return settings, [name for name, words in holders.items() if not words]
 
 
@@ -64,7 +68,7 @@ SHORTEST = 4
 
 def blanked(text: str, settings: Iterable[Setting]) -> str:
     """The text without the values of secrets, which an app may have told in its last words. Pure."""
-    values = {line for one in settings if one.source != "release.toml" for line in one.value.splitlines()}
+    values = {line for one in settings if one.source != PLAIN for line in one.value.splitlines()}
     for value in sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True):
         text = text.replace(value, "***")
     return text

@@ -1,5 +1,6 @@
 """The hosts of a stage as they were seen, together, as one value."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -25,8 +26,8 @@ class View:
 
     @property
     def any_app(self) -> "AppSeen":
-        """One of the app hosts that were seen."""
-        return next(iter(self.app.values()))
+        """The app host with the oldest Python of those that were seen: what suits that suits all."""
+        return min(self.app.values(), key=lambda seen: [int(part) for part in re.findall(r"\d+", seen.python)[:3]])
 
     @property
     def live(self) -> str:

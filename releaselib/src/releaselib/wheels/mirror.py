@@ -109,7 +109,7 @@ def command(
     options = ("--quiet", "--disable-pip-version-check", "--constraint", str(constraints))
     other = machine and (platform.system(), platform.machine()) != ("Linux", machine)
     tags = tuple(f"--platform={one}_{machine}" for one in MANYLINUX) if other else ()
-    if tags or python not in ("", OWN):
+    if tags or ".".join(python.split(".")[:2]) not in ("", OWN):
         chosen = ("--python-version", python or OWN, *tags, "--only-binary", ":all:")
         return (*pip, "download", *options, *chosen, "--dest", str(out), *requirements)
     return (*pip, "wheel", *options, "--wheel-dir", str(out), *requirements)

@@ -45,7 +45,7 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Target:
-    """What the hosts are: their Python, like 3.12, and machine type, like x86_64."""
+    """What the hosts are: their Python, like 3.12.4, and machine type, like x86_64."""
 
     python: str
     machine: str
@@ -53,14 +53,14 @@ class Target:
     @classmethod
     def of(cls, seen: AppSeen) -> "Target":
         """What wheels must be for on a host that was seen."""
-        return cls(".".join(seen.python.split(".")[:2]), seen.machine)
+        return cls(".".join(re.findall(r"\d+", seen.python)[:3]), seen.machine)
 
     @property
     def markers(self) -> dict[str, str]:
         """What environment markers (PEP 508) are on such a host, where it may differ from this machine."""
         return {
-            "python_version": self.python,
-            "python_full_version": f"{self.python}.0",
+            "python_version": ".".join(self.python.split(".")[:2]),
+            "python_full_version": self.python if self.python.count(".") == 2 else f"{self.python}.0",
             "platform_machine": self.machine,
             "platform_system": "Linux",
             "sys_platform": "linux",
