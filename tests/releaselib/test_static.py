@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -144,6 +145,15 @@ def test_what_no_slot_has_any_more_goes_after_its_days(shop: Shop) -> None:
     assert release("5555555555", 0) == [200, 404, 200], "the first is still that of slot a"
     left = {path.name for path in (Path(shop.stage.paths.static) / "files").iterdir()}
     assert len(left) == 3, "contents that nobody links to are gone"
+
+
+def test_what_was_a_file_can_be_a_folder_and_back_again(shop: Shop) -> None:
+    lay(shop, "a", {"app": "a file"})
+    assert lay(shop, "b", {"app/x/y.css": "in a folder"}) == 1
+    assert shop.ask("/static/app/x/y.css") == (200, "in a folder")
+    shutil.rmtree(Path(shop.stage.paths.slot("a")) / "static")
+    lay(shop, "a", {"app/x": "a file in it"})
+    assert shop.ask("/static/app/x") == (200, "a file in it")
 
 
 def test_a_file_that_arrives_as_something_else_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from releaselib.decide.static import Files, of_host
-from releaselib.errors import CommandFailed
+from releaselib.errors import CommandFailed, ReleaseError
 from releaselib.hosts.connection import Remote, Running
 from releaselib.hosts.scripts import CODES, asked, start
 
@@ -39,8 +39,11 @@ def opened(remote: Remote, slot: str, folder: str) -> Iterator[Source]:
     line = running.receive()
     if not line.startswith("{"):
         raise _failed(remote, running)
-    yield Source(of_host(remote.host.name, json.loads(line)), remote, running)
-    running.finish()
+    try:
+        yield Source(of_host(remote.host.name, json.loads(line)), remote, running)
+    finally:
+        with suppress(ReleaseError, ValueError):  # it has failed, and was told
+            running.finish()
 
 
 def _failed(remote: Remote, running: Running) -> CommandFailed:

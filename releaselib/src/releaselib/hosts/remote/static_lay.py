@@ -28,7 +28,14 @@ def below(folder):
 
 
 def link(digest, path):
-    """Have a file at a path, at once; nginx may read it at any moment."""
+    """Have a file at a path, at once; nginx may read it at any moment. What was a folder once can be a file now."""
+    above = os.path.dirname(path)
+    while not os.path.isdir(above):
+        if os.path.exists(above):
+            os.unlink(above)
+        above = os.path.dirname(above)
+    if os.path.isdir(path):
+        shutil.rmtree(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.lexists(path + ".new"):
         os.unlink(path + ".new")
