@@ -37,7 +37,12 @@ def test_files_travel_in_portions(sizes: list[int], counts: list[int]) -> None:
 @pytest.mark.parametrize("path", ["../../etc/cron.d/x", "/etc/passwd", "a/../../b", "a\nb"])
 def test_a_host_cannot_have_files_put_elsewhere_on_the_proxies(path: str) -> None:
     with pytest.raises(CommandFailed, match="no path for a static file"):
-        of_host("10.0.0.1", {"good.css": ["0", 1], path: ["0", 1]})
+        of_host("10.0.0.1", {"good.css": ["0" * 64, 1], path: ["0" * 64, 1]})
+
+
+def test_a_host_cannot_give_a_file_a_name_of_its_own_choice_there() -> None:
+    with pytest.raises(CommandFailed, match="no path for a static file: '../../live/a'"):
+        of_host("10.0.0.1", {"good.css": ["../../live/a", 1]})
 
 
 # --- with a real nginx, two slots, and an app that is asked for what is no file

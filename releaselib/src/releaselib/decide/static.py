@@ -1,5 +1,6 @@
 """The static files of a release: which there are, and in what portions they travel."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -24,9 +25,10 @@ Files = Mapping[str, Static]
 def of_host(host: str, told: Mapping[str, Sequence[object]]) -> dict[str, Static]:
     """What a host tells of its files, {path: [SHA-256, bytes]}. Pure.
 
-    Raises CommandFailed for a path that would lead out of their folder on another host.
+    Raises CommandFailed for a path or a digest that would lead out of their folder on another host.
     """
-    if bad := [path for path in told if ".." in PurePosixPath(path).parts or path.startswith("/") or "\n" in path]:
+    bad = [path for path in told if ".." in PurePosixPath(path).parts or path.startswith("/") or "\n" in path]
+    if bad := bad + [str(digest) for digest, _ in told.values() if not re.fullmatch("[0-9a-f]{64}", str(digest))]:
         raise CommandFailed(f"{host}: no path for a static file: {bad[0]!r}", next_step="look at that host")
     return {path: Static(str(digest), int(str(size))) for path, (digest, size) in told.items()}
 
