@@ -41,7 +41,7 @@ def test_a_host_cannot_have_files_put_elsewhere_on_the_proxies(path: str) -> Non
 
 
 def test_a_host_cannot_give_a_file_a_name_of_its_own_choice_there() -> None:
-    with pytest.raises(CommandFailed, match="no path for a static file: '../../live/a'"):
+    with pytest.raises(CommandFailed, match="no path for a static file"):
         of_host("10.0.0.1", {"good.css": ["../../live/a", 1]})
 
 
