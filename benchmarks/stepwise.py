@@ -81,7 +81,7 @@ class Peer:
         tools = f"{PREFIX}/tools"
         install: list[Step] = [
             ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
-            ("supervisor", lambda h: self._ssh(h, self._pip(tools, self.tools))),
+            ("supervisor", lambda h: self._ssh(h, self.pip(tools, self.tools))),
         ]
         with self._connected(at_once=True):
             self._do(install, self.app, at_once=True)
@@ -103,14 +103,20 @@ class Peer:
             self._do(self._proxy_steps(version), [self.proxy], at_once=at_once)
         return self.seconds
 
+    def deploy(self, version: str) -> None:
+        """Only the app hosts, each step on all of them at once; nothing is switched."""
+        self.slot = "b" if self.slot == "a" else "a"
+        with self._connected(at_once=True):
+            self._do(self._app_steps(version), self.app, at_once=True)
+
     def _app_steps(self, version: str) -> list[Step]:
         folder = f"{PREFIX}/slots/{self.slot}"
         pins = {self.project.name: version, **self.pins}
-        conf = self._supervisord(version)
+        conf = self.supervisord(version)
         return [
             ("stop and remove the one before", lambda h: self._ssh(h, CLEAR.format(folder=folder))),
             ("python3 -m venv", lambda h: self._ssh(h, f"{PYTHON} -m venv {folder}/venv")),
-            ("pip install", lambda h: self._ssh(h, self._pip(f"{folder}/venv", pins))),
+            ("pip install", lambda h: self._ssh(h, self.pip(f"{folder}/venv", pins))),
             ("upload supervisord.conf", lambda h: self._upload(h, conf, f"{folder}/supervisord.conf")),
             (
                 "start supervisord",
@@ -150,12 +156,12 @@ class Peer:
     def _ports(self) -> list[int]:
         return self.stage.ports(self.slot)
 
-    def _supervisord(self, version: str) -> str:
+    def supervisord(self, version: str) -> str:
         this = Release(self.project.name, version, released=now(), profile=self.stage.profile)
         template = self.project.template(supervisor.TEMPLATE)
         return supervisor.configuration(template, self.stage, this, self.slot)
 
-    def _pip(self, venv: str, pins: Mapping[str, str]) -> str:
+    def pip(self, venv: str, pins: Mapping[str, str]) -> str:
         """As people do it, with dependencies resolved; no question whether there is a newer pip."""
         wanted = " ".join(f"{name}=={version}" for name, version in pins.items())
         url = self.stage.index.url

@@ -52,10 +52,10 @@ class Team:
         """The stage as releaselib reads it."""
         return config.load(self.project.folder).stage(STAGE)
 
-    def grow(self, count: int) -> None:
+    def grow(self, count: int, **settings: object) -> None:
         """Have that many app hosts, with a release in both slots of each: so that no tool is missing."""
         self.world.fleet.add_many(count - len(self.app), "app")
-        self.project.configure(self.world.stage(self.app, [self.proxy], STAGE, health_timeout=60))
+        self.project.configure(self.world.stage(self.app, [self.proxy], STAGE, health_timeout=60, **settings))
         self.project.fab("index.sync", "--stage", STAGE)
         for _ in self.stage.slots:
             self.release(self.publish())

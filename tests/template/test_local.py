@@ -51,7 +51,7 @@ def seen(report: dict[str, Any], key: str) -> str:
     return str(requests.get(f"{report['url']}/healthz", timeout=10).json()[key])
 
 
-@pytest.mark.parametrize("flavour", KITCHENS if ALL else ["django", "fastapi", "worker"])  # the others: tests/fleet
+@pytest.mark.parametrize("flavour", KITCHENS if ALL else ["fastapi", "worker"])  # the others: tests/fleet
 def test_a_project_is_released_again_and_rolled_back_on_its_own_machine(
     quick: Oven, short: Path, ended: list[Project], flavour: str
 ) -> None:

@@ -123,7 +123,8 @@ DATABASE_URI = "sqlite:///{{ run_root }}/../../data.db"
 }
 
 
-@pytest.mark.parametrize("name", WITH_DATABASE if ALL else ["ihatemoney"])
+@pytest.mark.skipif(not ALL, reason="takes minutes: TEMPLATE_TESTS=all")
+@pytest.mark.parametrize("name", WITH_DATABASE)
 def test_one_with_a_database_is_released_with_its_own_migrations(
     quick: Oven, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
