@@ -23,12 +23,11 @@ from .shop import Shop, edited
 pytestmark = pytest.mark.hosts
 
 HARMED = str(Path(__file__).with_name("harmed.py"))
-ALL = os.environ.get("FAULTS") == "all"
-SEEDS = 200 if ALL else 2
-EVENTS = [event for event in KINDS if event not in ("failed", "ran")]
-BOUNDARIES = [f"{side} {event}" for event in EVENTS for side in ("before", "after") if ALL or side == "after"]
+BOUNDARIES = [f"{side} {event}" for event in KINDS if event not in ("failed", "ran") for side in ("before", "after")]
 """Before and after each event that a release tells the journal, in order."""
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+ALL = os.environ.get("FAULTS") == "all"
+SEEDS = 200 if ALL else 2
 
 
 Words = Callable[[str], list[str]]
