@@ -8,10 +8,13 @@ import os
 import platform
 import re
 import signal
+import socketserver
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import xmlrpc.server
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -342,16 +345,7 @@ def test_before_the_first_action_the_journal_is_empty_and_nothing_is_changed(tmp
 
 def health(targets: list[str], **wanted: Any) -> dict[str, str]:
     """What those say that are not healthy."""
-    table = {
-        "allowed": 0,
-        "targets": targets,
-        "path": "/healthz",
-        "version": "1.0",
-        "timeout": 0,
-        "dead": [],
-        "wake": "",
-        **wanted,
-    }
+    table = {"allowed": 0, "targets": targets, "path": "/healthz", "version": "1.0", "timeout": 0, "wake": "", **wanted}
     with tempfile.TemporaryDirectory() as folder:
         stage = stage_at(Path(folder))
         held = Path(stage.paths.slot("a"))
@@ -421,8 +415,28 @@ def test_a_process_that_starts_late_is_waited_for() -> None:
         assert len(web.seen) == 4
 
 
-def test_nobody_is_waited_for_when_the_supervisor_has_given_up() -> None:
-    assert list(health(["127.0.0.1:9"], timeout=600, dead=["true"])) == ["127.0.0.1:9"]
+@contextmanager
+def supervisor(path: Path, *states: str) -> Iterator[None]:
+    """A supervisor at its socket whose processes have these states."""
+
+    class Server(socketserver.ThreadingUnixStreamServer, xmlrpc.server.SimpleXMLRPCDispatcher):
+        logRequests = False  # noqa: N815  the name is the library's
+
+    class Handler(xmlrpc.server.SimpleXMLRPCRequestHandler):
+        disable_nagle_algorithm = False  # there is none here
+
+    with Server(str(path), Handler) as server:
+        xmlrpc.server.SimpleXMLRPCDispatcher.__init__(server, allow_none=False)
+        told = [{"name": f"shop-{number}", "statename": state} for number, state in enumerate(states)]
+        server.register_function(lambda: told, "supervisor.getAllProcessInfo")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -> None:
+    with supervisor(tmp_path / "socket", "RUNNING", "FATAL"):
+        assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
 
 
 # --- proof_sample.py

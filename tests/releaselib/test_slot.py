@@ -94,7 +94,7 @@ def test_every_process_is_asked_for_the_version(keys: dict[str, Any], asked: dic
 def test_a_proxy_asks_the_processes_that_it_is_to_serve_from_once() -> None:
     found = question(real.stage(Path("/shop")), ["h1:8810", "[fd00::7]:8810"], "2.0")
     assert found["targets"] == ["h1:8810", "[fd00::7]:8810"]
-    assert (found["timeout"], found["allowed"], found["dead"], found["wake"]) == (0, 0, [], "")
+    assert (found["timeout"], found["allowed"], found["wake"]) == (0, 0, "")
 
 
 SITES = {
@@ -134,7 +134,7 @@ def test_the_files_of_a_slot_are_told_by_name() -> None:
     found = slot.files(real.release("2.0"), "conf", ("pins", "tools"), asked)
     assert sorted(found) == ["health.json", "release.json", "requirements.txt", "supervisord.conf", "tools.txt"]
     assert json.loads(found["release.json"])["version"] == "2.0"
-    assert "'/a b/run/slots/a/supervisord.conf' status" in json.loads(found["health.json"])["dead"][2]
+    assert json.loads(found["health.json"])["wake"] == "/a b/run/slots/a/run/supervisor.sock"
 
 
 # --- on this machine
@@ -508,7 +508,7 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
     other = tmp_path / "python3"
-    told = 'case "$*" in *base_prefix*) echo another one ;; *) exec'
+    told = f'case "$*" in *base_prefix*) {sys.executable} "$@" && echo another one ;; *) exec'
     other.write_text(f'#!/bin/sh\n{told} {sys.executable} "$@" ;; esac\n')
     other.chmod(0o755)
     of_other = Fleet(where.model_copy(update={"python": str(other)})).remote(where.app[0])

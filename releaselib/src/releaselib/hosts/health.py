@@ -8,7 +8,6 @@ from releaselib.config.stage import Stage
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.scripts import asked
-from releaselib.process import quoted
 
 
 def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int = 0) -> dict[str, Any]:
@@ -22,7 +21,6 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
         "version": version if stage.health_version else "",
         "timeout": timeout,
         "allowed": 0,
-        "dead": [],
         "wake": "",
     }
 
@@ -42,10 +40,8 @@ def own(stage: Stage, slot: str, host: Host) -> list[str]:
 
 def at_start(stage: Stage, slot: str, version: str, host: Host) -> dict[str, Any]:
     """What is asked while a slot starts: its supervisord is woken, and may say that it is in vain. Pure."""
-    folder = stage.paths.slot(slot)
-    control = quoted([f"{folder}/tools/bin/supervisorctl", "-c", f"{folder}/supervisord.conf", "status"])
-    watched = {"dead": ["sh", "-c", f"{control} | grep -q FATAL"], "wake": stage.paths.socket(slot)}
-    return question(stage, own(stage, slot, host), version, timeout=stage.health_timeout) | watched
+    asked = question(stage, own(stage, slot, host), version, timeout=stage.health_timeout)
+    return asked | {"wake": stage.paths.socket(slot)}
 
 
 def check(remote: Remote, slot: str, timeout: int = 0) -> None:

@@ -89,7 +89,7 @@ start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the 
 control() { # control FOLDER WORDS...: to the supervisord of a slot
     of=$1
     shift
-    "$of/tools/bin/supervisorctl" -c "$of/supervisord.conf" "$@"
+    PYTHONPYCACHEPREFIX="$cache/bytecode" "$of/tools/bin/supervisorctl" -c "$of/supervisord.conf" "$@"
 }
 
 # What runs in the live slot only is not started by supervisord itself: where it does, the file says.

@@ -1,5 +1,5 @@
 """common_unpack.py FOLDER < {name: text or value, ...}: writes the files, readable by their owner only, but for
-{"text": ..., "mode": ...}, which has a mode of its own."""
+{"text": ..., "mode": ...}, which has a mode of its own. Prints which Python did it."""
 
 import json
 import os
@@ -14,3 +14,4 @@ for name, content in json.load(sys.stdin).items():
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, int(mode, 8))
+print(sys.version, sys.base_prefix)

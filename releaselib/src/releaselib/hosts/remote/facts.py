@@ -8,18 +8,15 @@ needed}
 import fcntl
 import glob
 import importlib.util
+import itertools
 import json
 import os
 import platform
 import re
 import shlex
-import shutil
-import ssl
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
 WANTED = json.load(sys.stdin)
 PATHS = WANTED["paths"]
@@ -52,16 +49,23 @@ def listeners():
     return found
 
 
-def owners(inodes):
-    """Inode -> pid, for the sockets whose process this user may look at."""
+def children(pid):
+    return read("/proc/%s/task/%s/children" % (pid, pid)).split()
+
+
+def owners(inodes, likely=()):
+    """Inode -> pid, for the sockets whose process this user may look at; the likely ones are looked at first."""
     found = {}
-    for fd in glob.glob("/proc/[0-9]*/fd/*"):
-        try:
-            target = os.readlink(fd)
-        except OSError:
-            continue
-        if target.startswith("socket:[") and target[8:-1] in inodes:
-            found.setdefault(target[8:-1], fd.split("/")[2])
+    for pid in itertools.chain(likely, (name for name in os.listdir("/proc") if name.isdigit())):
+        if len(found) == len(inodes):
+            break
+        for fd in glob.glob("/proc/%s/fd/*" % pid):
+            try:
+                target = os.readlink(fd)
+            except OSError:
+                continue
+            if target.startswith("socket:[") and target[8:-1] in inodes:
+                found.setdefault(target[8:-1], pid)
     return found
 
 
@@ -91,7 +95,9 @@ def ports(slots):
     """Every wanted port that somebody listens on: who, and whether it is the slot itself."""
     found = []
     sockets = listeners()
-    holders = owners(set(sockets.values()))
+    wanted = {sockets[port] for numbers in WANTED["ports"].values() for port in numbers if port in sockets}
+    running = [slots[name]["pid"] for name in slots if slots[name]["running"]]
+    holders = owners(wanted, [child for pid in running for child in children(pid)])
     for name, numbers in WANTED["ports"].items():
         for port in numbers:
             if port in sockets:
@@ -104,6 +110,8 @@ def ports(slots):
 
 def ask(path):
     """What nginx answers the proxy itself, or nothing."""
+    import urllib.request  # here, as app hosts need none of it
+
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(WANTED["probe"] + path, timeout=5) as answer:
@@ -164,6 +172,9 @@ def certificate():
     """Of the site's certificate: for how many days it is good, its names, and why nginx could not take it."""
     if not WANTED["tls"]:
         return {}
+    import ssl
+    import tempfile
+
     try:
         with tempfile.NamedTemporaryFile() as copy:  # certbot's folders are root's
             argv = ["sudo", "-n"] * (WANTED["sudo"] and os.getuid() != 0) + ["cat", WANTED["tls"][0]]
@@ -222,6 +233,8 @@ if WANTED["ports"]:
     facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
     facts["ports"] = ports(facts["slots"])
 if WANTED["probe"]:
+    import shutil
+
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     facts["proxy"] = {
         "sudo": sudo() if WANTED["sudo"] and os.getuid() else "",

@@ -44,9 +44,13 @@ says_version() { # says_version PROGRAM: whether it runs; an empty file does, an
     "$1" --version 2>/dev/null | grep -q '[0-9]'
 }
 
-supervises() { # supervises BIN: whether supervisor runs out of that folder, with what it loads by name
-    says_version "$1/supervisord" && "$1/supervisorctl" --help 2>/dev/null | grep -q . &&
-        "$1/python" -c 'from supervisor.rpcinterface import make_main_rpcinterface' 2>/dev/null
+listed() { # listed FOLDER: its files by size, without those behind links that lead nowhere any more
+    find -L "$1" -type f ! -name ready ! -path '*/__pycache__/*' -exec wc -c {} + 2>/dev/null |
+        grep -v ' total$' | LC_ALL=C sort | sha256sum
+}
+
+whole() { # whole FOLDER: whether the tools in it are as they were made; to start each would cost three Pythons
+    [ "$(cat "$1/ready" 2>/dev/null)" = "$(listed "$1")" ]
 }
 
 healthy_already() {
@@ -58,7 +62,7 @@ healthy_already() {
 rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
-unpack_files "$folder.new" || no_room "$folder.new"
+kind=$(unpack_files "$folder.new") || no_room "$folder.new"
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] &&
     { [ "$start" = no ] || healthy_already; }; then
     mv -f "$folder.new/release.json" "$folder/release.json"
@@ -81,15 +85,14 @@ if [ -n "$uv_url" ]; then
     says_version "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
         fail 71 "cannot fetch uv from the index"
 fi
-kind=$(run_python 'import sys; print(sys.version, sys.base_prefix)')
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
-if [ ! -e "$own_tools/ready" ] || ! supervises "$own_tools/bin"; then
+if ! whole "$own_tools"; then
     [ ! -e "$own_tools" ] || rm -rf "$cache" # uv links the same files into each virtualenv: they are broken there, too
     rm -rf "$own_tools"
     make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
     install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
     sync -f "$own_tools" # a power cut leaves them whole, or not ready
-    touch "$own_tools/ready"
+    listed "$own_tools" >"$own_tools/ready"
 fi
 ln -sfn "$own_tools" "$folder/tools"
 
