@@ -3,6 +3,7 @@
 import datetime
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def pins_of(at: Session, view: View, release: Release) -> Pinned:
 def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None) -> Pinned:
     kind = Target.of(seen)  # the hosts were checked to be alike
     wanted = [f"{stage.project}=={version}", *stage.requires]
-    return Pinned(
-        resolve.resolve(wanted, stage.index, kind, constraints=constraints, links=links),
-        resolve.resolve(resolve.tools(stage), stage.index, kind),
-    )
+    with ThreadPoolExecutor() as pool:  # both wait for the index, most of the time
+        release = pool.submit(resolve.resolve, wanted, stage.index, kind, constraints=constraints, links=links)
+        tools = pool.submit(resolve.resolve, resolve.tools(stage), stage.index, kind)
+        return Pinned(release.result(), tools.result())

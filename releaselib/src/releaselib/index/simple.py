@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from releaselib import process
 from releaselib.config.tables import Index
@@ -16,7 +19,8 @@ from releaselib.decide.files import File
 from releaselib.errors import IndexFailed, Refused
 
 if TYPE_CHECKING:
-    from pypi_simple import DistributionPackage
+    import requests
+    from mousebender.simple import ProjectFileDetails
 
 PASSWORD = "RELEASELIB_INDEX_PASSWORD"  # noqa: S105  the name of the variable
 TIMEOUT = 20
@@ -50,14 +54,15 @@ class Simple:
 
     def files(self, project: str) -> list[File]:
         """The files that the index holds of a project; none when it does not know it."""
-        from pypi_simple import NoSuchProjectError, PyPISimple
+        from mousebender.simple import parse_project_details
 
-        with self._in_words(), PyPISimple(endpoint=self.url, auth=self.table.login) as client:
-            try:
-                page = client.get_project_page(project, timeout=TIMEOUT)
-            except NoSuchProjectError:
+        with self._in_words():
+            answer = self._page(f"{canonicalize_name(project)}/")
+            if answer.status_code == 404:
                 return []
-        return [_file(package) for package in page.packages]
+            answer.raise_for_status()
+            details = parse_project_details(answer.text, answer.headers["Content-Type"].partition(";")[0], project)
+            return [_file(file, answer.url) for file in details["files"]]
 
     def ping(self, project: str) -> None:
         """Ask for one project: the page of all names can be huge, or missing."""
@@ -65,10 +70,21 @@ class Simple:
 
     def projects(self) -> list[str]:
         """The names of all projects on the index. Raises IndexFailed."""
-        from pypi_simple import PyPISimple
+        from mousebender.simple import parse_project_index
 
-        with self._in_words(), PyPISimple(endpoint=self.url, auth=self.table.login) as client:
-            return sorted(client.get_index_page(timeout=TIMEOUT).projects)
+        with self._in_words():
+            answer = self._page("")
+            answer.raise_for_status()
+            details = parse_project_index(answer.text, answer.headers["Content-Type"].partition(";")[0])
+            return sorted(project["name"] for project in details["projects"])
+
+    def _page(self, path: str) -> requests.Response:
+        """A page of the index, as JSON or as HTML."""
+        import requests
+        from mousebender.simple import ACCEPT_SUPPORTED
+
+        url = f"{self.url.rstrip('/')}/{path}"
+        return requests.get(url, headers={"Accept": ACCEPT_SUPPORTED}, timeout=TIMEOUT, auth=self.table.login)
 
     def read(self, file: File) -> bytes:
         """The bytes of a file. Raises what requests raises."""
@@ -125,12 +141,18 @@ class Simple:
     @contextmanager
     def _in_words(self) -> Iterator[None]:
         import requests
-        from pypi_simple import UnparsableFilenameError
+        from mousebender.simple import UnsupportedAPIVersion, UnsupportedMIMEType
 
         url = self.url
         try:
             yield
-        except (requests.RequestException, UnparsableFilenameError, ValueError) as error:
+        except (
+            requests.RequestException,
+            UnsupportedAPIVersion,
+            UnsupportedMIMEType,
+            LookupError,
+            ValueError,
+        ) as error:
             lost = isinstance(error, requests.ConnectionError)
             raise IndexFailed(
                 f"the index {url} {'cannot be reached' if lost else 'does not answer as one'}",
@@ -139,6 +161,15 @@ class Simple:
             ) from None
 
 
-def _file(package: DistributionPackage) -> File:
-    digest = (package.digests or {}).get("sha256", "")
-    return File(package.filename, package.version or "", package.url, digest)
+def _file(found: ProjectFileDetails, page: str) -> File:
+    """A file as a page tells it, whose links may be relative; what is no wheel and no sdist has no version."""
+    return File(
+        found["filename"], _version(found["filename"]), urljoin(page, found["url"]), found["hashes"].get("sha256", "")
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return str((parse_wheel_filename if name.endswith(".whl") else parse_sdist_filename)(name)[1])
+    except ValueError:
+        return ""
