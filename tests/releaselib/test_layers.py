@@ -160,6 +160,11 @@ def test_the_actions_are_imported_without_fabric() -> None:
     assert found & {"fabric", "invoke", "paramiko", "git", "twine", "mousebender"} == set()
 
 
+def test_what_a_release_a_rollback_and_a_status_do_not_need_is_not_imported() -> None:
+    found = loaded("releaselib.actions.release", "releaselib.actions.status")
+    assert found & {"requests", "releaselib.forge", "mousebender", "rich"} == set()
+
+
 def test_the_tasks_are_imported_without_what_they_do() -> None:
     found = loaded("releaselib.tasks")
     assert {name for name in found if re.match(r"releaselib\.(actions|hosts|wheels|index|forge|config)", name)} == set()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from releaselib.actions import repository, wheels
+from releaselib.actions import wheels
 from releaselib.actions.check import checked
 from releaselib.actions.session import Session, now, who
 from releaselib.config.inventory import Host, select
@@ -51,6 +51,8 @@ def checked_for(at: Session, action: str, wanted: Wanted) -> Seen:
         view, _ = checked(at, hosts, needs_index="stage" in PHASES[action])
         return Seen(at, action, wanted, view)
     if action == "release" and not at.stage.local:  # a quickdeploy makes no page there
+        from releaselib.actions import repository  # here: see release.py
+
         repository.require_token(at.project)
     view, found = checked(at, hosts, lambda: source.find(at.project.root, wanted.ref))
     return Seen(at, action, wanted, view, found)

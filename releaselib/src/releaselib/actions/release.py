@@ -4,7 +4,6 @@
 served as before whatever happens; each raises a ReleaseError of its own kind (see errors.py).
 """
 
-from releaselib.actions import repository
 from releaselib.actions.runner import carry_out, only_planned
 from releaselib.config import Project
 from releaselib.decide.journal import Report
@@ -23,6 +22,8 @@ def release(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     report = carry_out(project, stage, "release", wanted)
     live = report.action == "release"  # a canary alone is not
     if live and project.forge and project.forge.release and not project.stage(stage).local:
+        from releaselib.actions import repository  # here, as with forge and requests it costs a tenth of a second
+
         say(repository.make_release(project, report.version))
     return report
 

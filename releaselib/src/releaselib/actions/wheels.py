@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from releaselib import index
-from releaselib.actions import repository
 from releaselib.actions.bringing import bring
 from releaselib.actions.session import Session, started
 from releaselib.config import Project
@@ -171,6 +170,8 @@ def upload(project: Project, where: Index, built: Built) -> tuple[list[str], str
 
     What the push of the tag needs is looked for first: nothing is uploaded without it.
     """
+    from releaselib.actions import repository  # here: see release.py
+
     with repository.credentials(project) as found:
         new = publish_files(index.of(where), project.name, built.files) if built.files else []
         return new, source.tag(project.root, built.version, built.commit, found)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
 from uv import find_uv_bin
 
 from releaselib import process
@@ -150,6 +149,8 @@ def _is_taken(server: Server) -> bool:
 
 def answers(server: Server) -> bool:
     """Whether a package index answers at the server's address."""
+    import requests
+
     try:
         return requests.get(server.url + "simple/", timeout=5).ok
     except requests.RequestException:
