@@ -157,7 +157,7 @@ class Django:
 def configuration(team: World, app: list[Host], proxy: list[Host]) -> str:
     """The stage, with https, secrets and a cron job."""
     stage = team.stage(
-        app, proxy, processes=1, server_name=NAME, profile="production", secrets=list(SECRETS), health_timeout=12
+        app, proxy, processes=1, server_name=NAME, profile="production", secrets=list(SECRETS), health_timeout=30
     )
     return stage + (
         '\n[stages.test.tls]\ncertificate = "/srv/tls/cert.pem"\nkey = "/srv/tls/key.pem"\n'

@@ -517,6 +517,22 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
 
+def test_a_release_over_a_running_slot_starts_three_pythons_on_a_host(where: Stage, tmp_path: Path) -> None:
+    """Each costs as much as all else that is not the app's own start: whoever adds one sees it here."""
+    log, counted = tmp_path / "log", tmp_path / "python3"
+    counted.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{log}\nexec {sys.executable} "$@"\n')
+    counted.chmod(0o755)
+    remote = Fleet(where.model_copy(update={"python": str(counted)})).remote(where.app[0])
+    for version in ("1.0", "1.1"):
+        log.write_text("")
+        assert slot.stage_release(remote, "b", Shop(where, version).content("b"), uv(where.index)) == "built"
+    started = re.findall(
+        r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE
+    )  # uv asks this one, too, as it is a script
+    assert started == ["common_unpack.py", "common_knock.py", "health.py"]
+    real.end_slots(where, "b")
+
+
 BROKEN = {
     "uv is cut off": ("uv-*", lambda file: file.write_bytes(file.read_bytes()[:1000])),
     "uv is empty": ("uv-*", lambda file: file.write_bytes(b"")),
