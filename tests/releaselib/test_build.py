@@ -13,6 +13,7 @@ import pytest
 from packaging.version import Version
 
 import real
+from releaselib.decide import files
 from releaselib.errors import CommandFailed, Refused
 from releaselib.output import as_json
 from releaselib.wheels import build
@@ -183,7 +184,7 @@ VERSIONS = {
 
 @pytest.mark.parametrize(("name", "version"), VERSIONS.values(), ids=VERSIONS)
 def test_a_file_name_tells_its_version(name: str, version: str) -> None:
-    assert build.version_of(name) == Version(version)
+    assert files.version_of(name) == Version(version)
 
 
 def test_what_stamps_a_build_is_named_after_the_project() -> None:

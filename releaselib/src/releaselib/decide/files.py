@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
 from releaselib.errors import Refused
 
@@ -20,6 +21,13 @@ class File:
 
     def __str__(self) -> str:
         return f"{self.sha256}  {self.name}"
+
+
+def version_of(filename: str) -> Version:
+    """The version that the name of a wheel or an sdist tells. Raises ValueError for any other name."""
+    if filename.endswith(".whl"):
+        return parse_wheel_filename(filename)[1]
+    return parse_sdist_filename(filename)[1]
 
 
 def wheels_of(held: Iterable[File], version: str) -> list[File]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from releaselib import process
 from releaselib.config.tables import Index
-from releaselib.decide.files import File
+from releaselib.decide.files import File, version_of
 from releaselib.errors import IndexFailed, Refused
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Simple:
             if answer.status_code == 404:
                 return []
             answer.raise_for_status()
-            details = parse_project_details(answer.text, answer.headers["Content-Type"].partition(";")[0], project)
+            details = parse_project_details(answer.text, _kind(answer), project)
             return [_file(file, answer.url) for file in details["files"]]
 
     def ping(self, project: str) -> None:
@@ -75,22 +75,23 @@ class Simple:
         with self._in_words():
             answer = self._page("")
             answer.raise_for_status()
-            details = parse_project_index(answer.text, answer.headers["Content-Type"].partition(";")[0])
+            details = parse_project_index(answer.text, _kind(answer))
             return sorted(project["name"] for project in details["projects"])
 
     def _page(self, path: str) -> requests.Response:
         """A page of the index, as JSON or as HTML."""
-        import requests
         from mousebender.simple import ACCEPT_SUPPORTED
 
-        url = f"{self.url.rstrip('/')}/{path}"
-        return requests.get(url, headers={"Accept": ACCEPT_SUPPORTED}, timeout=TIMEOUT, auth=self.table.login)
+        return self._get(f"{self.url.rstrip('/')}/{path}", ACCEPT_SUPPORTED)
+
+    def _get(self, url: str, accept: str = "*/*") -> requests.Response:
+        import requests
+
+        return requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT, auth=self.table.login)
 
     def read(self, file: File) -> bytes:
         """The bytes of a file. Raises what requests raises."""
-        import requests
-
-        answer = requests.get(file.url, timeout=TIMEOUT, auth=self.table.login)
+        answer = self._get(file.url)
         answer.raise_for_status()
         return bytes(answer.content)
 
@@ -161,15 +162,16 @@ class Simple:
             ) from None
 
 
+def _kind(answer: requests.Response) -> str:
+    """The media type of an answer, without its parameters."""
+    return answer.headers["Content-Type"].partition(";")[0]
+
+
 def _file(found: ProjectFileDetails, page: str) -> File:
     """A file as a page tells it, whose links may be relative; what is no wheel and no sdist has no version."""
-    return File(
-        found["filename"], _version(found["filename"]), urljoin(page, found["url"]), found["hashes"].get("sha256", "")
-    )
-
-
-def _version(name: str) -> str:
+    name = found["filename"]
     try:
-        return str((parse_wheel_filename if name.endswith(".whl") else parse_sdist_filename)(name)[1])
+        version = str(version_of(name))
     except ValueError:
-        return ""
+        version = ""
+    return File(name, version, urljoin(page, found["url"]), found["hashes"].get("sha256", ""))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from releaselib import process
+from releaselib.decide.files import version_of
 from releaselib.errors import CommandFailed, Refused
 
 if sys.version_info >= (3, 11):
@@ -134,13 +135,6 @@ def steady(sdist: bytes, time: int) -> bytes:
             member.uname = member.gname = ""
             new.addfile(member, old.extractfile(member) if member.isfile() else None)
     return gzip.compress(out.getvalue(), mtime=time)
-
-
-def version_of(filename: str) -> Version:
-    """The version that the name of a wheel or an sdist tells."""
-    if filename.endswith(".whl"):
-        return parse_wheel_filename(filename)[1]
-    return parse_sdist_filename(filename)[1]
 
 
 def sha256(path: Path) -> str:
