@@ -81,6 +81,12 @@ def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) 
         assert other.poll() is None
 
 
+def test_a_pid_file_that_is_there_but_cannot_be_read_is_of_no_server(tmp_path: Path) -> None:
+    """As of a server that removes it at this very moment, because it ends."""
+    (tmp_path / "pid").mkdir()
+    assert stop(tmp_path) is False
+
+
 def test_it_can_be_served_in_front_and_ends_with_its_process(shelf: OwnIndex) -> None:
     server = Server(Path(shelf.folder), "127.0.0.1", real.free_port())
     argv = (sys.executable, "-c", SERVE, str(server.folder), str(server.port))

@@ -134,10 +134,9 @@ def serves(server: Server) -> bool:
 
 def _command(folder: Path) -> str:
     """The command line of the process that serves a folder in the background; nothing where there is none."""
-    file = folder / "pid"
-    process = Path("/proc") / (file.read_text("utf-8").strip() or "none" if file.exists() else "none") / "cmdline"
     try:
-        return process.read_text("utf-8", "replace")
+        pid = (folder / "pid").read_text("utf-8").strip() or "none"  # it goes when the server ends, at any moment
+        return Path("/proc", pid, "cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
 
