@@ -152,8 +152,10 @@ def old():
 def listener(port):
     """The command of whoever listens on a port; nothing where nobody does."""
     inode = listeners().get(port)
+    if not inode:
+        return ""
     pid = owners({inode}).get(inode, "")
-    return command(pid) if pid else "a process of another user" if inode else ""
+    return command(pid) if pid else "a process of another user"
 
 
 def boot():

@@ -44,10 +44,11 @@ says_version() { # says_version PROGRAM: whether it runs; an empty file does, an
     "$1" --version 2>/dev/null | grep -q '[0-9]'
 }
 
-listed() { # listed FOLDER: its files by size, without those behind links that lead nowhere any more
+listed() ( # listed FOLDER: its files by size, without those behind links that lead nowhere any more
+    export LC_ALL=C # wc says total in other languages, too, and who releases next may have another one
     find -L "$1" -type f ! -name ready ! -path '*/__pycache__/*' -exec wc -c {} + 2>/dev/null |
-        grep -v ' total$' | LC_ALL=C sort | sha256sum
-}
+        grep -v ' total$' | sort | sha256sum
+)
 
 whole() { # whole FOLDER: whether the tools in it are as they were made; to start each would cost three Pythons
     [ "$(cat "$1/ready" 2>/dev/null)" = "$(listed "$1")" ]
