@@ -426,12 +426,14 @@ def supervisor(path: Path, *states: str) -> Iterator[None]:
         disable_nagle_algorithm = False  # there is none here
 
     with Server(str(path), Handler) as server:
-        xmlrpc.server.SimpleXMLRPCDispatcher.__init__(server, allow_none=False)
+        xmlrpc.server.SimpleXMLRPCDispatcher.__init__(server)
         told = [{"name": f"shop-{number}", "statename": state} for number, state in enumerate(states)]
         server.register_function(lambda: told, "supervisor.getAllProcessInfo")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()
 
 
 def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -> None:

@@ -518,7 +518,7 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
 
 
 def test_a_release_over_a_running_slot_starts_three_pythons_on_a_host(where: Stage, tmp_path: Path) -> None:
-    """Each costs as much as all else that is not the app's own start: whoever adds one sees it here."""
+    """Each costs some 30 ms of CPU on every host: whoever adds one sees it here."""
     log, counted = tmp_path / "log", tmp_path / "python3"
     counted.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{log}\nexec {sys.executable} "$@"\n')
     counted.chmod(0o755)
@@ -526,9 +526,7 @@ def test_a_release_over_a_running_slot_starts_three_pythons_on_a_host(where: Sta
     for version in ("1.0", "1.1"):
         log.write_text("")
         assert slot.stage_release(remote, "b", Shop(where, version).content("b"), uv(where.index)) == "built"
-    started = re.findall(
-        r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE
-    )  # uv asks this one, too, as it is a script
+    started = re.findall(r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE)  # uv asks it, too, in other words
     assert started == ["common_unpack.py", "common_knock.py", "health.py"]
     real.end_slots(where, "b")
 
