@@ -20,6 +20,19 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
+LOGGED = "--access-logfile access --access-logformat '%(h)s %(B)s %(U)s'"
+"""For the gunicorn that serves the index: who got how many bytes of what."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked the index for, and the bytes of the answer without its headers."""
+
+    address: str
+    size: int
+    path: str
+
+
 @dataclass
 class World:
     """A fleet with an index at its gateway."""
@@ -57,11 +70,19 @@ class World:
         assert not check or done.returncode == 0, f"{argv} exited {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def stage(self, app: Sequence[Host], proxy: Sequence[Host], name: str = "test", **settings: object) -> str:
-        """A stage of release.toml on these hosts."""
+    def requests(self) -> list[Request]:
+        """What the index was asked for, oldest first."""
+        lines = (self.server.folder / "access").read_text().splitlines()
+        words = (line.split(" ", 2) for line in lines)
+        return [Request(address, int(size), path) for address, size, path in words]
+
+    def stage(
+        self, app: Sequence[Host | str], proxy: Sequence[Host | str], name: str = "test", **settings: object
+    ) -> str:
+        """A stage of release.toml on these hosts, or on what stands for them there."""
         lines = {
-            "app": [host.address for host in app],
-            "proxy": [host.address for host in proxy],
+            "app": [getattr(host, "address", host) for host in app],
+            "proxy": [getattr(host, "address", host) for host in proxy],
             "user": "root",
             "nginx": "own",
             "listen": str(LISTEN),
@@ -85,6 +106,7 @@ def world(folder: Path, index: Path) -> Iterator[World]:
     """A world in ``folder`` with its packages in ``index``, which may be kept for the next one."""
     with Fleet(folder) as fleet:
         server = pypiserver.Server(index, fleet.gateway_address, 8080)
+        os.environ["GUNICORN_CMD_ARGS"] = LOGGED  # what it is started with otherwise is the library's matter
         pypiserver.ensure(server, "releaser")
         try:
             yield World(fleet, server)

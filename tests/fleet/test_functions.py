@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from releaselib import config
 from releaselib.actions import release, wheels
 from releaselib.decide.release import Wanted
-from releaselib.hosts.ssh import Ssh
 from rig.visitors import ask
 from rig.world import World
 
@@ -58,27 +56,3 @@ def state(team: World, slot: str) -> list[str]:
     pins = "grep -oE '^[A-Za-z0-9._-]+===[^ ]+' requirements.txt | grep -v my-shop"
     command = f"cd /srv/my-shop/slots/{slot} && ls -A . log && {pins}"
     return [host.run(command).stdout for name, host in team.fleet.hosts.items() if name.startswith("app")]
-
-
-def test_a_release_costs_one_connection_a_host_and_one_script_a_phase(
-    team: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = prepared(team, tmp_path, app=3, proxy=2)
-    for name, value in team.env.items():
-        monkeypatch.setenv(name, value)
-    released(project, "release")
-    hosts = team.fleet.hosts
-    logins = {name: host.log.read_text().count("Accepted publickey") for name, host in hosts.items()}
-    scripts: Counter[tuple[str, str]] = Counter()
-    start = Ssh.start
-
-    def counted(self: Ssh, argv: tuple[str, ...]) -> object:
-        scripts[self.host.address, next(word for word in argv if word.endswith(".sh"))] += 1
-        return start(self, argv)
-
-    monkeypatch.setattr(Ssh, "start", counted)
-    release.release(config.load(project.folder), "test")
-    for name, host in hosts.items():
-        assert host.log.read_text().count("Accepted publickey") == logins[name] + 1
-        ran = {script: number for (address, script), number in scripts.items() if address == host.address}
-        assert set(ran.values()) == {1}
