@@ -17,9 +17,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rig.ground import RigError
@@ -98,22 +98,28 @@ class Accounts:
                 return
 
     def _add_up(self, after: Sequence[Task]) -> None:
-        parents = {task.process: task.parent for task in (*self._ended, *after)}
-        for task in (*self._ended, *after):
-            host, seen = None, task.process
-            while seen and not (host := self.roots.get(seen)):
-                seen = parents.get(seen, 0)
-            if host:
-                self._add(host, task, self._before.get(task.thread))
+        tasks = [*self._ended, *after]
+        processes = {task.process: task for task in tasks if task.thread == task.process}
+        for task in tasks:
+            if (process := processes.get(task.process)) and (host := self._host(process, processes)):
+                self._add(host, task, process)
 
-    def _add(self, host: Host, task: Task, before: Task | None) -> None:
-        name = DIGEST.sub("", task.name)
-        name = f"fork of {name}" if task.forked else name
+    def _host(self, process: Task | None, processes: Mapping[int, Task]) -> Host | None:
+        """The host that a process was on: that of its parent, or of the parent's."""
+        for _ in range(100):  # a number may mean another process by now, and lead in a circle
+            if not process or process.process in self.roots:
+                return self.roots[process.process] if process else None
+            process = processes.get(process.parent)
+        return None
+
+    def _add(self, host: Host, task: Task, process: Task) -> None:
+        """Add a thread to what runs under the name of its process."""
+        before = self._before.get(task.thread)
+        name = DIGEST.sub("", process.name)
+        name = f"fork of {name}" if process.forked else name
         old = self._used[host].get(name, Used())
-        new = task.thread == task.process and not before
-        self._used[host][name] = replace(
-            old, started=old.started + new, cpu=old.cpu + task.cpu - (before.cpu if before else 0)
-        )
+        cpu = old.cpu + task.cpu - (before.cpu if before else 0)
+        self._used[host][name] = Used(old.started + (task is process and not before), cpu)
 
 
 def supported() -> str:

@@ -85,7 +85,7 @@ class Relay:
 
     async def _listen(self, host: Host, listening: socket.socket) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # the end of a host, or of this relay
                 await self._serve(host, reader, writer)
             writer.close()
 
