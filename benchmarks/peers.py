@@ -1,8 +1,9 @@
-"""Deploy one version to N hosts by a script over ssh, ansible, pyinfra, pip step by step and `fab deploy`, in turn.
+"""Deploy one version to N hosts by a script over ssh, ansible, pyinfra, pip step by step and `fab deploy`.
 
 As root, from anywhere, with the Python of the developers' virtualenv:
 
-    .venv/bin/python benchmarks/peers.py 10 --rounds 2 > table.md
+    .venv/bin/python benchmarks/peers.py 10,50,100 --rounds 2 > table.md
+    .venv/bin/python benchmarks/peers.py 100 --ways fab,floor
     .venv/bin/python benchmarks/peers.py --plot benchmarks/peers.json    # the SVG beside it, of stored numbers
 
 What each way does, and with which settings, stands in README.md. Progress goes to stderr, Markdown to stdout,
@@ -16,165 +17,60 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from machine import Cost, commit, described, idle_load, measured
-from release import rotated
-from stepwise import CLEAR, PREFIX, PYTHON, WAIT, Peer
+from machine import Cost, idle_load, measured
+from release import rotated, setting, sizes
+from stepwise import Peer
 from tables import table
 from team import Team, answer, team
+from ways import Ways
 
-from rig import Host, supported
-from rig.world import ROOT
+from rig import supported
 
 HERE = Path(__file__).resolve().parent
 PINNED = ("ansible-core==2.19.14", "pyinfra==3.10.0", "matplotlib==3.11.1")
 """The peers, and what draws the plot; in a virtualenv of their own."""
 STORED = HERE / "peers.json"
-FLOOR = """set -eu
-{clear}
-@FILES@
-export UV_CACHE_DIR={prefix}/cache UV_NO_CONFIG=1 no_proxy='*'
-{uv} venv -q --python {python} {folder}/venv
-{uv} pip install -q --python {folder}/venv/bin/python --default-index {index} --no-deps -r {folder}/requirements.txt
-{prefix}/tools/bin/supervisord -c {folder}/supervisord.conf
-{wait}
-"""
-PLAYBOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - ansible.builtin.shell: {clear}
-    - ansible.builtin.command: {python} -m venv {folder}/venv
-    - ansible.builtin.copy: {{src: {files}/requirements.txt, dest: {folder}/requirements.txt, mode: "0644"}}
-    - ansible.builtin.command: {pip}
-    - ansible.builtin.copy: {{src: {files}/supervisord.conf, dest: {folder}/supervisord.conf, mode: "0644"}}
-    - ansible.builtin.command: {prefix}/tools/bin/supervisord -c {folder}/supervisord.conf
-    - ansible.builtin.shell: {wait}
-"""
-DEPLOY = """
-from pyinfra.operations import files, server
-server.shell(commands=[{clear!r}])
-server.shell(commands=["{python} -m venv {folder}/venv"])
-files.put(src="{files}/requirements.txt", dest="{folder}/requirements.txt")
-server.shell(commands=[{pip!r}])
-files.put(src="{files}/supervisord.conf", dest="{folder}/supervisord.conf")
-server.shell(commands=["{prefix}/tools/bin/supervisord -c {folder}/supervisord.conf"])
-server.shell(commands=[{wait!r}])
-"""
-
-
-@dataclass
-class Ways:
-    """The ways to do the same job on the same hosts; those of the peers take turns in two slots of their own."""
-
-    team: Team
-    peer: Peer
-    programs: Path
-    scratch: Path
-
-    def deploy(self, version: str) -> None:
-        """`fab deploy`: idle slot, install, start, every process asked for this version."""
-        self.team.project.fab("deploy", "--stage", "test", "--version", version)
-
-    def floor(self, version: str) -> None:
-        """One script a host over OpenSSH, with the very uv that `fab` has there: nothing is looked at before."""
-        words = self._written(version)
-        uv = next(iter((self.team.app[0].root / "srv/my-shop/tools").glob("uv-*"))).name
-        script = FLOOR.format(**words, uv=f"/srv/my-shop/tools/{uv}")
-        files = {name: (self.scratch / name).read_text() for name in ("requirements.txt", "supervisord.conf")}
-        put = "".join(f"cat >{{folder}}/{name} <<'EOF'\n{text}EOF\n" for name, text in files.items())
-        script = script.replace("@FILES@", put.replace("{folder}", words["folder"]))
-
-        def one(host: Host) -> None:
-            self._ssh(host, "sh", script)
-
-        with ThreadPoolExecutor(30) as pool:
-            list(pool.map(one, self.team.app))
-
-    def ansible(self, version: str) -> None:
-        """A playbook with pipelining, one connection a host that is kept, 50 hosts at once, no facts."""
-        words = {name: json.dumps(value) if name in QUOTED else value for name, value in self._written(version).items()}
-        (self.scratch / "play.yml").write_text(PLAYBOOK.format(**words))
-        self._run(
-            "ansible-playbook", "-i", ",".join(host.address for host in self.team.app) + ",", "-u", "root", "-f", "50",
-            str(self.scratch / "play.yml"), ANSIBLE_PIPELINING="true", ANSIBLE_STRATEGY="linear",
-            ANSIBLE_PYTHON_INTERPRETER=PYTHON, ANSIBLE_SSH_ARGS="-C -o ControlMaster=auto -o ControlPersist=60s",
-        )  # fmt: skip
-
-    def pyinfra(self, version: str) -> None:
-        """Its operations in its order, all hosts at once, without a question."""
-        (self.scratch / "deploy.py").write_text(DEPLOY.format(**self._written(version)))
-        hosts = ",".join(host.address for host in self.team.app)
-        self._run("pyinfra", "-y", "--user", "root", "--parallel", "50", hosts, str(self.scratch / "deploy.py"))
-
-    def pip(self, version: str) -> None:
-        """The steps of essay: python3 -m venv, pip, supervisord, curl; each on all hosts before the next one."""
-        self.peer.deploy(version)
-
-    # --- the same texts for all
-
-    def _written(self, version: str) -> dict[str, str]:
-        """Files and commands of the next slot, by the functions that `fab` has them from."""
-        self.peer.slot = "b" if self.peer.slot == "a" else "a"
-        folder = f"{PREFIX}/slots/{self.peer.slot}"
-        pins = {self.peer.project.name: version, **self.peer.pins}
-        (self.scratch / "requirements.txt").write_text("".join(f"{name}=={pin}\n" for name, pin in pins.items()))
-        (self.scratch / "supervisord.conf").write_text(self.peer.supervisord(version))
-        port, health = self.peer.stage.ports(self.peer.slot)[0], self.peer.stage.health
-        return {
-            "prefix": PREFIX,
-            "folder": folder,
-            "files": str(self.scratch),
-            "python": PYTHON,
-            "index": self.peer.stage.index.url,
-            "clear": CLEAR.format(folder=folder).strip(),
-            "pip": self.peer.pip(f"{folder}/venv", {}) + f"--no-deps -r {folder}/requirements.txt",
-            "wait": WAIT.format(url=f"http://127.0.0.1:{port}{health}", word=version),
-        }
-
-    def _ssh(self, host: Host, command: str, text: str) -> None:
-        env = self.team.world.fleet.environment()
-        subprocess.run(["ssh", f"root@{host.address}", command], input=text, env=env, text=True, check=True)
-
-    def _run(self, program: str, *words: str, **env: str) -> None:
-        fleet = self.team.world.fleet
-        done = subprocess.run(
-            [self.programs / program, *words],
-            env=fleet.environment() | {"LANG": "C.UTF-8"} | env,
-            text=True,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.scratch,
-        )
-        if done.returncode:
-            sys.exit(f"{program}: {(done.stdout + done.stderr)[-3000:]}")
-
-
-QUOTED = ("clear", "pip", "wait")
-OURS = "fab deploy"
+KINDS = ("first", "steady", "again")
+OURS, FLOOR = "fab deploy", "script and uv"
+WAYS: dict[str, tuple[str, Callable[[Ways, str, str], None]]] = {
+    "fab": (OURS, Ways.deploy),
+    "floor": (FLOOR, Ways.floor),
+    "ansible": ("ansible", Ways.ansible),
+    "pyinfra": ("pyinfra", Ways.pyinfra),
+    "pip": ("pip, step by step", Ways.pip),
+}
+Costs = dict[str, dict[str, list[Cost]]]
+Numbers = dict[str, dict[str, list[float]]]
+"""Of each way and kind of run: seconds and CPU seconds."""
 
 
 def main() -> None:
     """Measure and print, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("hosts", type=int, nargs="?", default=10, help="how many app hosts (default: 10)")
+    parser.add_argument("hosts", type=sizes, nargs="?", default=[10], help="how many app hosts: 10,50 (default: 10)")
     parser.add_argument("--rounds", type=int, default=2, help="how often each way is taken (default: 2)")
+    parser.add_argument("--ways", default=",".join(WAYS), help="only these (default: all, %(default)s)")
     parser.add_argument("--plot", type=Path, help="draw these stored numbers, and measure nothing")
     wanted = parser.parse_args()
+    if unknown := set(ways := wanted.ways.split(",")) - set(WAYS):
+        parser.error(f"no such way: {', '.join(unknown)}")
     if wanted.plot:
         draw(wanted.plot)
         return
     if reason := supported():
         sys.exit(f"no hosts can be made here: {reason}")
     with team("tornado") as made:
-        compare(made, wanted.hosts, wanted.rounds)
+        peer: Peer | None = None
+        for size in wanted.hosts:
+            made.grow(size, processes=1)
+            peer = peer or made.peer(share=True)
+            peer.app = made.app
+            compare(made, peer, ways, wanted.rounds)
 
 
 def peers() -> Path:
@@ -186,37 +82,43 @@ def peers() -> Path:
     return folder / "bin"
 
 
-def compare(team: Team, hosts: int, rounds: int) -> None:
+def compare(team: Team, peer: Peer, wanted: Sequence[str], rounds: int) -> None:
     """Every way on the same hosts, in turn; another one goes first in each round."""
-    team.grow(hosts, processes=1)
-    ways = Ways(team, team.peer(share=True), peers(), team.folder)
-    ways.peer.set_up()
-    acts: dict[str, Callable[[str], None]] = {
-        OURS: ways.deploy,
-        "script and uv": ways.floor,
-        "ansible": ways.ansible,
-        "pyinfra": ways.pyinfra,
-        "pip, step by step": ways.pip,
-    }
-    for act in acts.values():  # each way has been there before: steady
-        act(team.publish())
-    idle, costs = idle_load(), {name: list[Cost]() for name in acts}
+    ways = Ways(team, peer, peers(), team.folder)
+    idle = idle_load()
+    costs: Costs = {WAYS[way][0]: {kind: [] for kind in KINDS} for way in wanted}
     for number in range(rounds):
-        for name in rotated(list(acts), number):
-            version = team.publish()
-            _, cost = measured(lambda act=acts[name], version=version: act(version))  # type: ignore[misc]
-            require_answers(team, ways.peer, name, version)
-            costs[name].append(cost)
-            print(f"round {number + 1}, {name}: {cost.seconds:.1f} s, {cost.cpu:.1f} s CPU", file=sys.stderr)
-    when = f"{rounds} rounds on {date.today()}, commit {commit(ROOT)}"
-    where = f"{hosts} hosts, one tornado process each; {when}; {described()}"
-    print(f"{where}, {', '.join(PINNED[:2])}; idle: {idle:.2f} CPU seconds a second", end="\n\n")
-    print(shown(costs))
-    kept = json.loads(STORED.read_text()) if STORED.exists() else {}
-    kept[str(hosts)] = {
-        name: [median(c.seconds for c in some), median(c.cpu for c in some)] for name, some in costs.items()
+        for way in rotated(list(wanted), number):
+            name, act = WAYS[way]
+            for kind, cost in one_round(ways, name, act).items():
+                costs[name][kind].append(cost)
+                print(
+                    f"round {number + 1}, {name}, {kind}: {cost.seconds:.1f} s, {cost.cpu:.1f} s CPU", file=sys.stderr
+                )
+    found = {
+        name: {
+            kind: [round(median(getattr(c, what) for c in some), 2) for what in ("seconds", "cpu")]
+            for kind, some in kinds.items()
+        }
+        for name, kinds in costs.items()
     }
-    STORED.write_text(json.dumps(kept, indent=1) + "\n")
+    hosts = len(team.app)
+    kept = store(hosts, found)
+    where = f"{hosts} hosts, one tornado process each; {setting(rounds)}"
+    print(f"{where}, {', '.join(PINNED[:2])}; idle: {idle:.2f} CPU seconds a second", end="\n\n")
+    print(shown(found), aims(kept), sep="\n\n", end="\n\n", flush=True)
+
+
+def one_round(ways: Ways, name: str, act: Callable[[Ways, str, str], None]) -> dict[str, Cost]:
+    """The three kinds of run, from bare hosts on: what the way before has left there is gone, and runs no more."""
+    ways.team.make_bare()
+    costs = {}
+    for kind in KINDS:
+        if kind != "again":
+            version = ways.team.publish()
+        _, costs[kind] = measured(lambda kind=kind, version=version: act(ways, version, kind))  # type: ignore[misc]
+        require_answers(ways.team, ways.peer, name, version)
+    return costs
 
 
 def require_answers(team: Team, peer: Peer, name: str, version: str) -> None:
@@ -234,27 +136,53 @@ def require_answers(team: Team, peer: Peer, name: str, version: str) -> None:
             raise SystemExit(f"{name}: {host.name} answers {found}, not {version}")
 
 
-def shown(costs: dict[str, list[Cost]]) -> str:
-    """The median of each way, and how many times that of `fab deploy` it is. Pure."""
-    middle = {name: (median(c.seconds for c in some), median(c.cpu for c in some)) for name, some in costs.items()}
-    ours = middle[OURS]
-    rows: Sequence[Sequence[str]] = [
-        [name, f"{seconds:.1f}", f"{cpu:.1f}", f"{seconds / ours[0]:.1f}", f"{cpu / ours[1]:.1f}"]
-        for name, (seconds, cpu) in middle.items()
+def store(hosts: int, found: Numbers) -> Numbers:
+    """Put the numbers beside those that were measured before; all of that many hosts."""
+    kept = json.loads(STORED.read_text()) if STORED.exists() else {}
+    whole: Numbers = kept.setdefault(str(hosts), {})
+    for name, kinds in found.items():
+        whole.setdefault(name, {}).update(kinds)
+    STORED.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
+    return whole
+
+
+def shown(found: Numbers) -> str:
+    """Seconds / CPU seconds of each way and kind of run. Pure."""
+    rows = [
+        [name, *(f"{kinds[kind][0]:.1f} / {kinds[kind][1]:.1f}" if kind in kinds else "" for kind in KINDS)]
+        for name, kinds in found.items()
     ]
-    return table(["way", "seconds", "CPU seconds", "times the seconds", "times the CPU seconds"], rows)
+    return table(["seconds / CPU seconds of the whole machine", *KINDS], rows)
+
+
+def aims(kept: Numbers) -> str:
+    """The peers' numbers divided by those of `fab deploy`, and these by the script's. Pure."""
+    pairs = [(name, OURS) for name in kept if name not in (OURS, FLOOR)] + [(OURS, FLOOR)]
+
+    def ratio(above: str, below: str, kind: str) -> str:
+        if not all(kind in kept.get(name, {}) for name in (above, below)):
+            return ""
+        return " / ".join(f"{a / b:.2f}" for a, b in zip(kept[above][kind], kept[below][kind], strict=True))
+
+    rows = [[f"{a} over {b}", *(ratio(a, b, kind) for kind in KINDS)] for a, b in pairs]
+    return table(["times the seconds / the CPU seconds", *KINDS], rows)
 
 
 def draw(stored: Path) -> None:
     """An SVG beside the numbers, by matplotlib out of the virtualenv of the peers."""
     program = (
         "import json, sys; import matplotlib; matplotlib.use('svg'); import matplotlib.pyplot as p\n"
-        "runs = json.load(open(sys.argv[1])); f, axes = p.subplots(1, 2, figsize=(9, 3.2))\n"
-        "for axis, n, what in ((axes[0], 0, 'seconds'), (axes[1], 1, 'CPU seconds')):\n"
-        "    for way in next(iter(runs.values())):\n"
-        "        axis.plot([int(k) for k in runs], [runs[k][way][n] for k in runs], marker='o', label=way)\n"
-        "    axis.set(xlabel='hosts', ylabel=what, yscale='log'); axis.grid(alpha=.3)\n"
-        "axes[0].legend(fontsize=7); f.tight_layout()\n"
+        "runs = json.load(open(sys.argv[1])); kinds = ('first', 'steady', 'again')\n"
+        "f, grid = p.subplots(2, 3, figsize=(9, 5.5), sharex=True, sharey='row')\n"
+        "ways = list(dict.fromkeys(way for run in runs.values() for way in run))\n"
+        "for n, what in enumerate(('seconds', 'CPU seconds')):\n"
+        "    for axis, kind in zip(grid[n], kinds):\n"
+        "        for way in ways:\n"
+        "            some = [(int(k), run[way][kind][n]) for k, run in runs.items() if kind in run.get(way, {})]\n"
+        "            axis.plot([x for x, _ in some], [y for _, y in some], marker='o', label=way)\n"
+        "        axis.set(xlabel='hosts' if n else '', title='' if n else kind, yscale='log'); axis.grid(alpha=.3)\n"
+        "    grid[n][0].set(ylabel=what)\n"
+        "grid[0][0].legend(fontsize=7); f.tight_layout()\n"
         "f.savefig(sys.argv[1].replace('.json', '.svg'), metadata={'Date': None})\n"
     )
     subprocess.run([peers() / "python", "-c", program, stored], check=True)

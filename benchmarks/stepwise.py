@@ -27,15 +27,20 @@ from rig import Fleet, Host
 PYTHON = "/usr/bin/python3"
 PREFIX, PORT_BASE, LISTEN = "/srv/peer", 8900, "8001"
 
-CLEAR = """
+STOP = """
 if [ -s {folder}/run/supervisord.pid ]; then
     pid=$(cat {folder}/run/supervisord.pid)
     kill $pid
     while kill -0 $pid 2>/dev/null; do sleep 0.1; done
 fi
+"""
+CLEAR = (
+    STOP
+    + """
 rm -rf {folder}
 mkdir -p {folder}/run {folder}/log
 """
+)
 WAIT = "timeout 60 sh -c 'until curl -fs {url} | grep -q {word}; do sleep 0.1; done' >/dev/null"
 
 UPSTREAM = "upstream peer {{ {servers} keepalive 32; }}\n"
@@ -78,13 +83,8 @@ class Peer:
 
     def set_up(self) -> None:
         """What is there once for all releases: supervisor on the app hosts, nginx on the proxy."""
-        tools = f"{PREFIX}/tools"
-        install: list[Step] = [
-            ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
-            ("supervisor", lambda h: self._ssh(h, self.pip(tools, self.tools))),
-        ]
         with self._connected(at_once=True):
-            self._do(install, self.app, at_once=True)
+            self._do(self._tool_steps(), self.app, at_once=True)
             self._ssh(self.proxy, f"mkdir -p {PREFIX}/nginx/conf")
             self._upload(self.proxy, site.own(self.stage), f"{PREFIX}/nginx/nginx.conf")
             self._upload(self.proxy, SITE.format(prefix=PREFIX, listen=LISTEN), f"{PREFIX}/nginx/conf/site.conf")
@@ -103,14 +103,34 @@ class Peer:
             self._do(self._proxy_steps(version), [self.proxy], at_once=at_once)
         return self.seconds
 
-    def deploy(self, version: str) -> None:
-        """Only the app hosts, each step on all of them at once; nothing is switched."""
-        self.slot = "b" if self.slot == "a" else "a"
+    def deploy(self, version: str, kind: str) -> None:
+        """Only the app hosts, each step on all of them at once; nothing is switched.
+
+        The `first` time comes with the tools; `again` leaves the virtualenv, where pip finds everything satisfied.
+        """
+        steps = self._app_steps(version)
+        if kind == "first":
+            steps = self._tool_steps() + steps
+        if kind == "again":
+            stop: Step = ("stop the one before", lambda h: self._ssh(h, STOP.format(folder=self.folder)))
+            steps = [stop, *steps[2:]]
         with self._connected(at_once=True):
-            self._do(self._app_steps(version), self.app, at_once=True)
+            self._do(steps, self.app, at_once=True)
+
+    @property
+    def folder(self) -> str:
+        """Of the slot that is filled."""
+        return f"{PREFIX}/slots/{self.slot}"
+
+    def _tool_steps(self) -> list[Step]:
+        tools = f"{PREFIX}/tools"
+        return [
+            ("venv of the tools", lambda h: self._ssh(h, f"{PYTHON} -m venv {tools}")),
+            ("supervisor", lambda h: self._ssh(h, self.pip(tools, self.tools))),
+        ]
 
     def _app_steps(self, version: str) -> list[Step]:
-        folder = f"{PREFIX}/slots/{self.slot}"
+        folder = self.folder
         pins = {self.project.name: version, **self.pins}
         conf = self.supervisord(version)
         return [

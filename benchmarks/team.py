@@ -60,6 +60,22 @@ class Team:
         for _ in self.stage.slots:
             self.release(self.publish())
 
+    def make_bare(self) -> None:
+        """Every host as it was made: nothing runs there but sshd, and no file of a release is left."""
+        hosts = list(self.world.fleet.hosts.values())
+        for host in hosts:
+            host.power_off()
+            for path in (file for name in ("srv", "root", "tmp", "var/tmp") for file in (host.root / name).iterdir()):
+                if path.is_symlink() or not path.is_dir():
+                    path.unlink()
+                elif path.name != ".ssh":
+                    shutil.rmtree(path)
+        for host in hosts:
+            host.start()
+        for host in hosts:
+            host.await_boot()
+            host.await_network()
+
     def publish(self) -> str:
         """A new commit, built and published, as for either way; its version."""
         self.project.commit("Change something")
