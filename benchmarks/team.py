@@ -45,7 +45,12 @@ class Team:
     @property
     def app(self) -> list[Host]:
         """The app hosts there are by now."""
-        return [host for host in self.world.fleet.hosts.values() if host is not self.proxy]
+        return [host for host in self.world.fleet.hosts.values() if host.name.startswith("app")]
+
+    @property
+    def proxies(self) -> list[Host]:
+        """The proxies, of which most benchmarks have one."""
+        return [host for host in self.world.fleet.hosts.values() if host.name.startswith("proxy")]
 
     @property
     def stage(self) -> Stage:
@@ -55,7 +60,7 @@ class Team:
     def grow(self, count: int, **settings: object) -> None:
         """Have that many app hosts, with a release in both slots of each: so that no tool is missing."""
         self.world.fleet.add_many(count - len(self.app), "app")
-        self.project.configure(self.world.stage(self.app, [self.proxy], STAGE, health_timeout=60, **settings))
+        self.project.configure(self.world.stage(self.app, self.proxies, STAGE, health_timeout=60, **settings))
         self.project.fab("index.sync", "--stage", STAGE)
         for _ in self.stage.slots:
             self.release(self.publish())
@@ -121,15 +126,15 @@ class Team:
 
 
 @contextmanager
-def team(flavour: str = "flask", app: Path | None = None) -> Iterator[Team]:
-    """A baked project, of which ``app`` may be the program, and a proxy; all of it is gone at the end."""
+def team(flavour: str = "flask", app: Path | None = None, proxies: int = 1) -> Iterator[Team]:
+    """A baked project, of which ``app`` may be the program, and proxies; all of it is gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
     try:
         with world(folder / "fleet", folder / "index") as made:
             project = bake(made, folder, project_name="My Shop", flavour=flavour)
             if app:
                 shutil.copy(app, project.folder / "src/my_shop/app.py")
-            yield Team(made, folder, project, made.fleet.add("proxy1"))
+            yield Team(made, folder, project, made.fleet.add_many(proxies, "proxy")[0])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
