@@ -22,7 +22,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from machine import Cost, idle_load, measured
+from machine import idle_load, measured
 from release import rotated, setting, sizes
 from stepwise import Peer
 from tables import table
@@ -44,9 +44,8 @@ WAYS: dict[str, tuple[str, Callable[[Ways, str, str], None]]] = {
     "pyinfra": ("pyinfra", Ways.pyinfra),
     "pip": ("pip, step by step", Ways.pip),
 }
-Costs = dict[str, dict[str, list[Cost]]]
 Numbers = dict[str, dict[str, list[float]]]
-"""Of each way and kind of run: seconds and CPU seconds."""
+"""Of each way and kind of run: seconds, CPU seconds, and MB that the index sent a host."""
 
 
 def main() -> None:
@@ -70,7 +69,7 @@ def main() -> None:
             made.grow(size, processes=1)
             peer = peer or made.peer(share=True)
             peer.app = made.app
-            compare(made, peer, ways, wanted.rounds)
+            compare(made, peer, ways, wanted.rounds, STORED)
 
 
 def peers() -> Path:
@@ -82,43 +81,46 @@ def peers() -> Path:
     return folder / "bin"
 
 
-def compare(team: Team, peer: Peer, wanted: Sequence[str], rounds: int) -> None:
+def compare(team: Team, peer: Peer, wanted: Sequence[str], rounds: int, stored: Path) -> None:
     """Every way on the same hosts, in turn; another one goes first in each round."""
     ways = Ways(team, peer, peers(), team.folder)
     idle = idle_load()
-    costs: Costs = {WAYS[way][0]: {kind: [] for kind in KINDS} for way in wanted}
+    runs: dict[str, dict[str, list[list[float]]]] = {WAYS[way][0]: {kind: [] for kind in KINDS} for way in wanted}
     for number in range(rounds):
         for way in rotated(list(wanted), number):
             name, act = WAYS[way]
-            for kind, cost in one_round(ways, name, act).items():
-                costs[name][kind].append(cost)
-                print(
-                    f"round {number + 1}, {name}, {kind}: {cost.seconds:.1f} s, {cost.cpu:.1f} s CPU", file=sys.stderr
-                )
+            for kind, run in one_round(ways, name, act).items():
+                runs[name][kind].append(run)
+                print(f"round {number + 1}, {name}, {kind}: {run[0]:.1f} s, {run[1]:.1f} s CPU", file=sys.stderr)
     found = {
-        name: {
-            kind: [round(median(getattr(c, what) for c in some), 2) for what in ("seconds", "cpu")]
-            for kind, some in kinds.items()
-        }
-        for name, kinds in costs.items()
+        name: {kind: [round(median(some), 3) for some in zip(*of_kind, strict=True)] for kind, of_kind in kinds.items()}
+        for name, kinds in runs.items()
     }
     hosts = len(team.app)
-    kept = store(hosts, found)
+    kept = store(stored, hosts, found)
     where = f"{hosts} hosts, one tornado process each; {setting(rounds)}"
     print(f"{where}, {', '.join(PINNED[:2])}; idle: {idle:.2f} CPU seconds a second", end="\n\n")
     print(shown(found), aims(kept), sep="\n\n", end="\n\n", flush=True)
 
 
-def one_round(ways: Ways, name: str, act: Callable[[Ways, str, str], None]) -> dict[str, Cost]:
+def one_round(ways: Ways, name: str, act: Callable[[Ways, str, str], None]) -> dict[str, list[float]]:
     """The three kinds of run, from bare hosts on: what the way before has left there is gone, and runs no more."""
     ways.team.make_bare()
-    costs = {}
+    runs = {}
     for kind in KINDS:
         if kind != "again":
             version = ways.team.publish()
-        _, costs[kind] = measured(lambda kind=kind, version=version: act(ways, version, kind))  # type: ignore[misc]
+        before = len(ways.team.world.requests())
+        _, cost = measured(lambda kind=kind, version=version: act(ways, version, kind))  # type: ignore[misc]
+        runs[kind] = [cost.seconds, cost.cpu, sent(ways.team, before)]
         require_answers(ways.team, ways.peer, name, version)
-    return costs
+    return runs
+
+
+def sent(team: Team, before: int) -> float:
+    """MB that the index sent an app host, on average, after so many requests."""
+    addresses = {host.address for host in team.app}
+    return sum(r.size for r in team.world.requests()[before:] if r.address in addresses) / 1e6 / len(addresses)
 
 
 def require_answers(team: Team, peer: Peer, name: str, version: str) -> None:
@@ -136,23 +138,24 @@ def require_answers(team: Team, peer: Peer, name: str, version: str) -> None:
             raise SystemExit(f"{name}: {host.name} answers {found}, not {version}")
 
 
-def store(hosts: int, found: Numbers) -> Numbers:
+def store(stored: Path, hosts: int, found: Numbers) -> Numbers:
     """Put the numbers beside those that were measured before; all of that many hosts."""
-    kept = json.loads(STORED.read_text()) if STORED.exists() else {}
+    kept = json.loads(stored.read_text()) if stored.exists() else {}
     whole: Numbers = kept.setdefault(str(hosts), {})
     for name, kinds in found.items():
         whole.setdefault(name, {}).update(kinds)
-    STORED.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
+    stored.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
     return whole
 
 
 def shown(found: Numbers) -> str:
-    """Seconds / CPU seconds of each way and kind of run. Pure."""
+    """Seconds / CPU seconds of each way and kind of run, and what the index sent. Pure."""
     rows = [
-        [name, *(f"{kinds[kind][0]:.1f} / {kinds[kind][1]:.1f}" if kind in kinds else "" for kind in KINDS)]
-        for name, kinds in found.items()
+        [name, *(f"{kinds[kind][0]:.1f} / {kinds[kind][1]:.1f}" for kind in KINDS)] for name, kinds in found.items()
     ]
-    return table(["seconds / CPU seconds of the whole machine", *KINDS], rows)
+    size = [[name, *(f"{kinds[kind][2]:.3f}" for kind in KINDS)] for name, kinds in found.items()]
+    cost = table(["seconds / CPU seconds of the whole machine", *KINDS], rows)
+    return cost + "\n\n" + table(["MB that the index sent a host", *KINDS], size)
 
 
 def aims(kept: Numbers) -> str:
@@ -162,7 +165,7 @@ def aims(kept: Numbers) -> str:
     def ratio(above: str, below: str, kind: str) -> str:
         if not all(kind in kept.get(name, {}) for name in (above, below)):
             return ""
-        return " / ".join(f"{a / b:.2f}" for a, b in zip(kept[above][kind], kept[below][kind], strict=True))
+        return " / ".join(f"{a / b:.2f}" for a, b in zip(kept[above][kind][:2], kept[below][kind][:2], strict=True))
 
     rows = [[f"{a} over {b}", *(ratio(a, b, kind) for kind in KINDS)] for a, b in pairs]
     return table(["times the seconds / the CPU seconds", *KINDS], rows)

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
-LOGGED = "--access-logfile access --access-logformat '%(h)s %(B)s %(U)s'"
-"""For the gunicorn that serves the index: who got how many bytes of what."""
+LOGGED = "--access-logfile access --access-logformat '%(h)s %(m)s %({content-length}o)s %(U)s'"
+"""For the gunicorn that serves the index: who got how many bytes of what. Its own count leaves out whole files."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,11 @@ class World:
     def requests(self) -> list[Request]:
         """What the index was asked for, oldest first."""
         lines = (self.server.folder / "access").read_text().splitlines()
-        words = (line.split(" ", 2) for line in lines)
-        return [Request(address, int(size), path) for address, size, path in words]
+        words = (line.split(" ", 3) for line in lines)
+        return [
+            Request(address, int(size) if size.isdigit() and method != "HEAD" else 0, path)
+            for address, method, size, path in words
+        ]
 
     def stage(
         self, app: Sequence[Host | str], proxy: Sequence[Host | str], name: str = "test", **settings: object

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.hosts
 
 RECORDED: dict[str, dict[str, int]] = {
     "app": {
-        "bytes of the index": 2500,
+        "bytes of the index": 9000,
         "changes of direction": 22,
         "connections": 1,
         "program cat": 7,
@@ -84,7 +84,7 @@ RECORDED: dict[str, dict[str, int]] = {
     },
 }
 """Of each host of a role. To record other numbers, also smaller ones, paste what the failing test prints."""
-SLACK = {"changes of direction": 4, "bytes of the index": 1000}
+SLACK = {"changes of direction": 4, "bytes of the index": 2500}
 """So much less than recorded these may be: two answers come in one piece or not, and a wheel has texts in it."""
 
 
