@@ -36,7 +36,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "program env": 1,
         "program find": 1,
         "program flock": 1,
-        "program fork of sh": 9,
+        "program fork of sh": 10,
         "program fork of supervisord": 1,
         "program grep": 4,
         "program install": 1,
@@ -85,8 +85,8 @@ RECORDED: dict[str, dict[str, int]] = {
     },
 }
 """Of each host of a role. To record other numbers, also smaller ones, paste what the failing test prints."""
-SLACK = {"changes of direction": 4, "bytes of the index": 2500}
-"""So much less than recorded these may be: two answers come in one piece or not, and a wheel has texts in it."""
+SLACK = {"changes of direction": 4, "bytes of the index": 2500, "program fork of sh": 2}
+"""So much less than recorded these may be: two answers come in one piece or not, a wheel has texts in it, a wait looks again."""
 
 
 def test_a_steady_release_costs_what_is_recorded(team: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,9 @@ def steady(team: World, project: Project, relay: Relay, patch: pytest.MonkeyPatc
     for request in team.requests()[asked:]:
         if request.address in addressed:
             addressed[request.address].update({"requests to the index": 1, "bytes of the index": request.size})
-    for host in relay.hosts if programs is not None else ():
+    for host in relay.hosts:
+        if programs is None:
+            continue
         started = {name: used.started for name, used in programs.of(host).items() if "sshd" not in name}
         named[host.name].update({f"program {name}": count for name, count in started.items()})
     return {host: +named[host.name] for host in relay.hosts}
