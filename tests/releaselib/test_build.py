@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from packaging.version import Version
 
 import real
+from releaselib import process
 from releaselib.decide import files
 from releaselib.errors import CommandFailed, Refused
 from releaselib.output import as_json
@@ -100,6 +102,16 @@ def test_setuptools_scm_stamps_version_and_commit(repository: real.Repository, t
         assert {info.date_time[:3] for info in archive.infolist()} == {(2023, 11, 14)}
     assert "version = '2026.11.23.1+fix'" in written
     assert f"'g{commit[:9]}" in written
+
+
+def test_it_builds_what_the_command_of_build_builds(repository: real.Repository, tmp_path: Path, out: Path) -> None:
+    commit = repository.commit({"pyproject.toml": SETUPTOOLS, "my_shop/__init__.py": "", "my_shop/page.html": "<p>"})
+    folder = clone(repository.folder, commit, tmp_path / "clone")
+    stamp = build.Stamp("my-shop", "1.0", commit, 1_700_000_000)
+    by_command = (sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(tmp_path / "dist"), str(folder))
+    process.run(by_command, env=build.environment(stamp))
+    made = build.build(clone(repository.folder, commit, tmp_path / "other"), out, stamp)
+    assert (tmp_path / "dist" / made.wheel.name).read_bytes() == made.wheel.read_bytes()
 
 
 def test_files_are_told_with_their_sha256_and_the_next_command_can_take_them(tmp_path: Path, out: Path) -> None:
@@ -193,6 +205,7 @@ def test_what_stamps_a_build_is_named_after_the_project() -> None:
         "SETUPTOOLS_SCM_PRETEND_METADATA_FOR_MY_SHOP_X": '{node="gabc"}',
         "SOURCE_DATE_EPOCH": "7",
         "UV_NO_PROGRESS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

@@ -67,7 +67,9 @@ def run(
     """
     before = os.environ if inherited is None else inherited
     try:
-        with patience(lambda: f"{argv[2] if tuple(argv[1:2]) == ('-m',) else Path(argv[0]).name} is at work"):
+        with patience(
+            lambda: f"{argv[2].rpartition('.')[2] if tuple(argv[1:2]) == ('-m',) else Path(argv[0]).name} is at work"
+        ):
             done = subprocess.run(
                 list(argv),
                 cwd=cwd,
@@ -89,7 +91,7 @@ def run(
     except subprocess.TimeoutExpired as late:
         streams = [one.encode() if isinstance(one, str) else one for one in (late.stdout, late.stderr) if one]
         said = b"\n".join(streams).decode("utf-8", "replace")
-        name = Path(argv[0]).name
+        name = _name(argv)
         words = f"{what}: {name} has no end" if what else f"{name} has no end"
         raise error(f"{words} after {seconds:g} s", cause=tail(said), next_step=next_step) from None
     output = Output(done.returncode, done.stdout, done.stderr)
@@ -100,6 +102,11 @@ def run(
             next_step=next_step,
         )
     return output
+
+
+def _name(argv: Sequence[str]) -> str:
+    """What people call a command: of a module of Python that is its name, not python."""
+    return argv[2].rpartition(".")[2] if tuple(argv[1:2]) == ("-m",) else Path(argv[0]).name
 
 
 def for_builds(environment: Mapping[str, str]) -> dict[str, str]:

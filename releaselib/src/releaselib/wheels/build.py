@@ -1,4 +1,4 @@
-"""A clean clone -> sdist and wheel with their sha256, by the `build` frontend (PEP 517)."""
+"""A clean clone -> sdist and wheel with their sha256, by `build` (PEP 517): see build_frontend.py."""
 
 import gzip
 import hashlib
@@ -58,13 +58,14 @@ class Stamp:
 
 def command(folder: Path, out: Path) -> tuple[str, ...]:
     """The command that builds the project in ``folder`` into ``out``."""
-    return (sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(out), str(folder))
+    return (sys.executable, "-m", "releaselib.wheels.build_frontend", str(folder), str(out))
 
 
 def environment(stamp: Stamp) -> dict[str, str]:
     """What stamps a build: setuptools-scm's override of version and commit, and the commit's time.
 
-    The time makes the wheel of one commit the same bytes each time (SOURCE_DATE_EPOCH).
+    The time makes the wheel of one commit the same bytes each time (SOURCE_DATE_EPOCH). The bytecode of setuptools
+    is used by four processes of a build.
     """
     dist = canonicalize_name(stamp.name).replace("-", "_").upper()
     return {
@@ -72,6 +73,7 @@ def environment(stamp: Stamp) -> dict[str, str]:
         f"SETUPTOOLS_SCM_PRETEND_METADATA_FOR_{dist}": f'{{node="g{stamp.commit}"}}',
         "SOURCE_DATE_EPOCH": str(stamp.committed),
         "UV_NO_PROGRESS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 
