@@ -27,7 +27,7 @@ pytestmark = pytest.mark.hosts
 RECORDED: dict[str, dict[str, int]] = {
     "app": {
         "bytes of the index": 9000,
-        "changes of direction": 22,
+        "changes of direction": 18,
         "connections": 1,
         "program cat": 8,
         "program chmod": 1,
@@ -60,7 +60,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "script slot_stage.sh": 1,
     },
     "proxy": {
-        "changes of direction": 66,
+        "changes of direction": 48,
         "connections": 1,
         "program cat": 8,
         "program crontab": 2,

@@ -41,7 +41,7 @@ def stage_at(prefix: Path, **keys: Any) -> Stage:
 def run(where: Path | Stage, name: str, given: Any = None, **values: Any) -> Done:
     """Run a script to its end, as a host would."""
     stage = where if isinstance(where, Stage) else stage_at(where)
-    text_in = json.dumps(given or {})
+    text_in = "" if given is None else json.dumps(given)
     return subprocess.run(script(stage, name, **values), input=text_in, capture_output=True, text=True, cwd="/")
 
 
@@ -206,7 +206,7 @@ def test_one_script_at_a_time_works_on_a_host(tmp_path: Path) -> None:
 def facts(prefix: Path, **wanted: Any) -> dict[str, Any]:
     stage = stage_at(prefix)
     asked = {"paths": stage.paths.variables, "ports": {}, "probe": "", "host": "localhost", "journal": 0}
-    done = run(stage, "facts.sh", asked | wanted)
+    done = run(stage, "facts.sh", wanted=json.dumps(asked | wanted))
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

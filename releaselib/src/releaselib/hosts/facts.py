@@ -1,5 +1,6 @@
 """The look at hosts before anything is done; it changes nothing."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,9 +33,9 @@ def wanted(stage: Stage, host: Host, *roles: str) -> dict[str, Any]:
 
 def facts(remote: Remote, *roles: str) -> dict[str, Any]:
     """What one host holds now as app or proxy, in the form that `facts.py` prints. Raises CommandFailed."""
-    given = wanted(remote.stage, remote.host, *roles)
     hint = "apt-get install python3 there, or set python of the stage"
-    return dict(asked(remote, "facts.sh", given=given, next_step=hint))
+    what = json.dumps(wanted(remote.stage, remote.host, *roles))
+    return dict(asked(remote, "facts.sh", wanted=what, next_step=hint))
 
 
 def look(fleet: Fleet, app: Sequence[Host]) -> View:

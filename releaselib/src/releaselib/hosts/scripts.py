@@ -69,11 +69,13 @@ def call(
 ) -> str:
     """Run ``remote/NAME`` on a host and return its standard output; ``given``, as JSON, is its input.
 
+    Over a distance an input costs a round trip more, which the values do not. But these can be seen in the list of
+    processes, and the system limits their length (execve(2), MAX_ARG_STRLEN): what is secret or long goes as input.
     ``seconds`` is what it may take beyond the stage's command_timeout. Raises CommandFailed with host, what
     failed (CODES) and the last lines.
     """
     argv = script(remote.stage, name, remote.fence, **values)
-    done = remote.run(argv, json.dumps(given or {}), seconds=seconds)
+    done = remote.run(argv, "" if given is None else json.dumps(given), seconds=seconds)
     if done.code:
         words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
         raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=next_step)

@@ -18,6 +18,7 @@ from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.hosts import known_hosts, terminal
 from releaselib.hosts.connection import TIMED_OUT, Kept, Unreachable
+from releaselib.hosts.sessions import Sessions
 from releaselib.process import Output, quoted
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Ssh:
     def __init__(self, host: Host, stage: Stage) -> None:
         self.host, self.stage, self.fence = host, stage, 0
         self.hops = _connect(host, stage)
+        self._sessions = Sessions(self.hops[0].transport, stage.connect_timeout)
 
     def run(self, argv: Sequence[str], text: str = "", *, seconds: float = 0) -> Output:
         """Run a command to its end; a lost connection raises Unreachable."""
@@ -63,9 +65,8 @@ class Ssh:
     def start(self, argv: Sequence[str]) -> _Channel:
         """Start a command and go on; a lost connection raises Unreachable, here and later."""
         with _connected(self.host):
-            channel = self.hops[0].transport.open_session(timeout=self.stage.connect_timeout)
+            channel = self._sessions.start(quoted(argv))
             channel.settimeout(self.stage.command_timeout)
-            channel.exec_command(quoted(argv))
             return _Channel(self.host, channel)
 
     def terminal(self, argv: Sequence[str]) -> int:
@@ -76,6 +77,7 @@ class Ssh:
 
     def close(self) -> None:
         """Close the connection."""
+        self._sessions.close()
         _close(self.hops)
 
 
@@ -220,9 +222,15 @@ def _close(hops: Sequence[fabric.Connection]) -> None:
 
 
 def _make_cheap(transport: paramiko.Transport) -> None:
-    """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more."""
+    """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more.
+
+    Nothing that is sent waits for an acknowledgement (tcp(7), TCP_NODELAY): some systems take 0.04 seconds for one.
+    """
     transport.set_keepalive(KEEPALIVE)
     transport.sock.settimeout(IDLE)
     # Of a host behind another one the socket is a channel of that one's connection.
-    if hasattr(socket, "TCP_USER_TIMEOUT") and isinstance(transport.sock, socket.socket):  # Linux
+    if not isinstance(transport.sock, socket.socket):
+        return
+    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)

@@ -1,4 +1,4 @@
-"""facts.py < JSON: what a host holds now, as one JSON object. Changes nothing.
+"""facts.py JSON: what a host holds now, as one JSON object. Changes nothing.
 
 JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "listen": [port, ...],
 "tls": [certificate, key] or [], "journal": how many last lines of it, 0 where there is none, "sudo": whether root is
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-WANTED = json.load(sys.stdin)
+WANTED = json.loads(sys.argv[1])
 PATHS = WANTED["paths"]
 
 

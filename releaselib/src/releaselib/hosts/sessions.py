@@ -1,0 +1,51 @@
+"""The sessions of one ssh connection: a command takes one round trip, where RFC 4254 step by step takes three.
+
+A session is opened before it is needed, and what a command reads is sent without waiting for the server to say that
+it has taken the command.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import paramiko
+
+
+class Sessions:
+    """Sessions of a connection, one a command, the next of them always asked for already."""
+
+    def __init__(self, transport: paramiko.Transport, timeout: float) -> None:
+        self._transport, self._timeout = transport, timeout
+        self._opener = ThreadPoolExecutor(1)
+        self._spare: SimpleQueue[Future[paramiko.Channel]] = SimpleQueue()
+        self._ask_for_one()
+
+    def start(self, command: str) -> paramiko.Channel:
+        """A session in which the command starts. A refusal shows in its end, which has no exit code then.
+
+        Raises what Paramiko does when the connection is lost.
+        """
+        self._ask_for_one()
+        channel = self._opened()
+        channel._wait_for_event = lambda: None  # for what exec_command would wait for
+        channel.exec_command(command)
+        return channel
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self._opener.shutdown(wait=False)
+
+    def _ask_for_one(self) -> None:
+        self._spare.put(self._opener.submit(self._open))
+
+    def _opened(self) -> paramiko.Channel:
+        try:
+            return self._spare.get().result()
+        except Exception:  # a server may allow no spare one (sshd_config(5), MaxSessions)
+            return self._open()
+
+    def _open(self) -> paramiko.Channel:
+        return self._transport.open_session(timeout=self._timeout)
