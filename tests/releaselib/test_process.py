@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from releaselib.errors import CommandFailed, IndexFailed
-from releaselib.process import TAIL, Output, for_builds, isolated, quoted, run, tail
+from releaselib.process import TAIL, Output, Stopper, for_builds, isolated, quoted, run, tail
 
 HOSTILE = {
     "a space": "a b",
@@ -147,3 +148,22 @@ def test_a_build_inherits_what_it_needs_and_no_secret() -> None:
         "UV_PUBLISH_TOKEN",
     )
     assert for_builds(needed | dict.fromkeys(secret, "s")) == needed
+
+
+def test_a_command_is_ended_from_elsewhere_with_all_that_it_started(tmp_path: Path) -> None:
+    stopper, mark = Stopper(), tmp_path / "mark"
+    line = f"sleep 600 & touch {mark}; wait"
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run, ("sh", "-c", line), stopper=stopper)
+        while not mark.exists():
+            assert not running.done(), running.exception()
+        stopper.stop()
+        with pytest.raises(CommandFailed, match="exit code -9"):
+            running.result()  # whose pipes end with the last process that has them
+
+
+def test_what_comes_after_the_end_is_ended_at_once() -> None:
+    stopper = Stopper()
+    stopper.stop()
+    with pytest.raises(CommandFailed, match="exit code -9"):
+        run(("sleep", "600"), stopper=stopper)

@@ -43,6 +43,11 @@ validate = _registrar("validate")
 on_failure = _registrar("on_failure")
 
 
+def registered(name: str) -> bool:
+    """Whether there is a hook of that name."""
+    return bool(_hooks.get(name))
+
+
 def run(name: str, *args: object, **more: object) -> None:
     """Call the hooks of that name in the order in which they were registered, each with what it has parameters for of
     ``more``. Raises HookFailed.

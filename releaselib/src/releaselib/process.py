@@ -3,8 +3,11 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +50,29 @@ def quoted(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
+class Stopper:
+    """What ends a command, with all that it has started, from another thread than the one that waits for it."""
+
+    def __init__(self) -> None:
+        self._turn, self._over = threading.Lock(), False
+        self._running: subprocess.Popen[str] | None = None
+
+    def hold(self, running: subprocess.Popen[str]) -> None:
+        """Hold a command that leads a session of its own; at once it is ended where it comes too late."""
+        with self._turn:
+            self._running = running
+        if self._over:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the command, and each that would be started later."""
+        with self._turn:
+            self._over = True
+            if self._running and self._running.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._running.pid, signal.SIGKILL)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -58,29 +84,20 @@ def run(
     what: str = "",
     next_step: str = "",
     ok: Sequence[int] = (0,),
+    stopper: Stopper | None = None,
 ) -> Output:
     """Run a command on this machine and return its output.
 
     ``env`` is added to the environment (``inherited``, by default all of it) and is the place for secrets. An
     exit code outside ``ok`` raises ``error`` with ``what`` and the tool's own last lines, and so does no end after
-    ``seconds``.
+    ``seconds``. A ``stopper`` can end it from elsewhere.
     """
     before = os.environ if inherited is None else inherited
     try:
         with patience(
             lambda: f"{argv[2].rpartition('.')[2] if tuple(argv[1:2]) == ('-m',) else Path(argv[0]).name} is at work"
         ):
-            done = subprocess.run(
-                list(argv),
-                cwd=cwd,
-                env={**before, **(env or {})},
-                timeout=seconds,
-                encoding="utf-8",
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-            )
+            output = _finished(argv, cwd, {**before, **(env or {})}, seconds, stopper)
     except FileNotFoundError:
         raise error(
             f"{argv[0]} is not installed on this machine",
@@ -94,7 +111,6 @@ def run(
         name = _name(argv)
         words = f"{what}: {name} has no end" if what else f"{name} has no end"
         raise error(f"{words} after {seconds:g} s", cause=tail(said), next_step=next_step) from None
-    output = Output(done.returncode, done.stdout, done.stderr)
     if output.code not in ok:
         raise error(
             what or f"{Path(argv[0]).name} failed (exit code {output.code})",
@@ -102,6 +118,31 @@ def run(
             next_step=next_step,
         )
     return output
+
+
+def _finished(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], seconds: float, stopper: Stopper | None
+) -> Output:
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=env,
+        stdin=none,
+        stdout=pipe,
+        stderr=pipe,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=bool(stopper),
+    ) as running:
+        if stopper:
+            stopper.hold(running)
+        try:
+            out, err = running.communicate(timeout=seconds)
+        except BaseException:
+            running.kill()
+            raise
+        return Output(running.returncode, out, err)
 
 
 def _name(argv: Sequence[str]) -> str:

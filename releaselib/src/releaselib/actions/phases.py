@@ -22,7 +22,8 @@ def build(run: Run) -> None:
     """Build in a clean clone and resolve: what the index lacks is found before anything is published."""
     assert run.source  # noqa: S101  a plan that builds was made from a commit
     version = run.plan.release.version
-    run.built = wheels.clean_build(run.at.project, run.source, version, run.folder)
+    early = run.early.of(run.source, version) if run.early else None
+    run.built = early or wheels.clean_build(run.at.project, run.source, version, run.folder)
     lock = wheels.lock_at(run.at.project, run.source.commit)
     run.pins = wheels.pinned(run.at.stage, run.view.any_app, run.built, lock)
 

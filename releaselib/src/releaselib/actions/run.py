@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from releaselib.actions.early import Early
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
 from releaselib.decide.journal import Event, Report
@@ -23,9 +24,9 @@ from releaselib.wheels.source import Source
 class Run:
     """A plan being carried out while the lock is held.
 
-    ``folder`` is for what is built; ``hosts`` are the app hosts whose slot is healthy; ``samplers`` are at
-    work on the proxies, ``serves`` is what nginx is to answer after the switch, ``before`` what it saw of the old
-    release, ``switched`` whether all visitors get the new one.
+    ``early`` is a build that has begun, ``folder`` for what is built; ``hosts`` are the app hosts whose slot is
+    healthy; ``samplers`` are at work on the proxies, ``serves`` is what nginx is to answer after the switch,
+    ``before`` what it saw of the old release, ``switched`` whether all visitors get the new one.
     """
 
     at: Session
@@ -34,6 +35,7 @@ class Run:
     lock: Lock
     folder: Path
     source: Source | None = None
+    early: Early | None = None
     built: Built | None = None
     pins: Pinned | None = None
     wheels: dict[str, str] = field(default_factory=dict)

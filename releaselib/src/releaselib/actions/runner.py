@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from releaselib import hooks
-from releaselib.actions import workers
+from releaselib.actions import early, workers
 from releaselib.actions.machines import Hosts
 from releaselib.actions.phases import ACTS
 from releaselib.actions.planning import checked_for, planned
@@ -37,13 +37,14 @@ def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Repo
     with ExitStack() as stack:
         at = stack.enter_context(session(project, stage))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        build = stack.enter_context(early.begun(at, action, wanted, folder / "early"))
         try:
             lock = stack.enter_context(at.locked(f"{action} {wanted.version}".strip(), wait=wanted.wait))
         except Unreachable:
             checked_for(at, action, wanted)  # which tells that too, with everything else
             raise
         seen = checked_for(at, action, wanted)
-        return do(Run(at, planned(seen), seen.view, lock, folder, seen.source))
+        return do(Run(at, planned(seen), seen.view, lock, folder, seen.source, build))
 
 
 def do(run: Run) -> Report:

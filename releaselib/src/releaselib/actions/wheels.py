@@ -22,6 +22,7 @@ from releaselib.errors import Refused
 from releaselib.hosts import lock as locks
 from releaselib.hosts.fleet import Fleet
 from releaselib.index.publish import publish as publish_files
+from releaselib.process import Stopper
 from releaselib.progress import say
 from releaselib.wheels import build as builds, mirror, resolve, source
 from releaselib.wheels.build import Built
@@ -138,16 +139,16 @@ def build(project: Project, out: Path, wanted: Wanted, *, stage: str = "") -> Bu
     """
     found = source.find(project.root, wanted.ref)
     version = next_version(project, stage, wanted)
-    out.mkdir(parents=True, exist_ok=True)
     return clean_build(project, found, version, out)
 
 
-def clean_build(project: Project, found: Source, version: str, out: Path) -> Built:
+def clean_build(project: Project, found: Source, version: str, out: Path, stopper: Stopper | None = None) -> Built:
     """Build a commit as that version, from a clean clone."""
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         clone = source.clone(project.root, found.commit, Path(folder) / "clone")
         stamp = builds.Stamp(project.name, version, found.commit, found.committed)
-        return builds.build(clone / project.directory, out, stamp)
+        return builds.build(clone / project.directory, out, stamp, stopper)
 
 
 def publish(project: Project, built: Built | Mapping[str, Any], *, stage: str = "", tag: bool = True) -> str:

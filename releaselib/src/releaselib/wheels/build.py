@@ -87,7 +87,7 @@ def constraints(folder: Path) -> list[str]:
     return list(table.get("tool", {}).get("uv", {}).get("build-constraint-dependencies", []))
 
 
-def build(folder: Path, out: Path, stamp: Stamp) -> Built:
+def build(folder: Path, out: Path, stamp: Stamp, stopper: process.Stopper | None = None) -> Built:
     """Build sdist and wheel of the clean clone in ``folder`` into ``out``, beside what is there.
 
     Raises CommandFailed with the build's last lines, and Refused when the wheel's version is not the one
@@ -102,6 +102,7 @@ def build(folder: Path, out: Path, stamp: Stamp) -> Built:
             inherited=process.for_builds(os.environ),
             what=f"build: {stamp.name} {stamp.version} cannot be built",
             next_step="mend the project; to see it alone: python -m build",
+            stopper=stopper,
         )
         made = sorted(path for path in Path(new).iterdir() if path.suffix in (".whl", ".gz"))
         check([path.name for path in made], stamp.name, stamp.version)

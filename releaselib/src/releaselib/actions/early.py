@@ -1,0 +1,71 @@
+"""A build that has begun before the lock is held and the hosts are checked: it needs neither, and they take as long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from releaselib import hooks
+from releaselib.actions import wheels
+from releaselib.actions.session import Session
+from releaselib.config import Project
+from releaselib.config.stage import Stage
+from releaselib.decide.plan import PHASES
+from releaselib.decide.release import Wanted
+from releaselib.errors import ReleaseError
+from releaselib.process import Stopper
+from releaselib.wheels import source
+from releaselib.wheels.build import Built
+from releaselib.wheels.source import Source
+
+
+class Early:
+    """The build of what a release most likely is, at work in a thread; whoever needs another one builds it himself."""
+
+    def __init__(self, project: Project, stage: Stage, wanted: Wanted, folder: Path) -> None:
+        self.project, self.stage, self.wanted, self.folder = project, stage, wanted, folder
+        self._stopper, worker = Stopper(), ThreadPoolExecutor(1)
+        self._chosen = worker.submit(self._choose)
+        self._built = worker.submit(self._build)
+        worker.shutdown(wait=False)
+
+    def _choose(self) -> tuple[Source, str]:
+        """The commit, and its version as far as the hosts have no say in it; none if it is published."""
+        found = source.find(self.project.root, self.wanted.ref)
+        version = wheels.next_version(self.project, self.stage.name, self.wanted)
+        return found, "" if wheels.is_published(self.project, self.stage.index, found, version) else version
+
+    def _build(self) -> Built | None:
+        found, version = self._chosen.result()
+        return wheels.clean_build(self.project, found, version, self.folder, self._stopper) if version else None
+
+    def of(self, found: Source, version: str) -> Built | None:
+        """What was built, if it is that version of that commit. Raises CommandFailed and Refused as a build does."""
+        try:
+            before, likely = self._chosen.result()
+        except ReleaseError:  # the check has told it, or it is mended
+            return None
+        return self._built.result() if (before.commit, likely) == (found.commit, version) else None
+
+    def end(self) -> None:
+        """End it, if it is still at work."""
+        self._stopper.stop()
+        self._built.exception()  # the clone is the last that it may wait for
+
+
+@contextmanager
+def begun(at: Session, action: str, wanted: Wanted, folder: Path) -> Iterator[Early | None]:
+    """A build that begins now, if the action builds, and ends with the block at the latest.
+
+    What a hook does before a build is done before it: with one there is none.
+    """
+    if "build" not in PHASES[action] or hooks.registered("pre_build"):
+        yield None
+        return
+    early = Early(at.project, at.stage, wanted, folder)
+    try:
+        yield early
+    finally:
+        early.end()
