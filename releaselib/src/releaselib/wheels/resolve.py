@@ -7,6 +7,7 @@ whatever this machine is.
 import os
 import platform
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def command(requirements: Path, index: Index, target: Target, *, constraints: Pa
     place = () if here else ("--python-platform", f"{target.machine}-unknown-linux-gnu")
     options = "--no-config --no-header --no-annotate --quiet --generate-hashes --only-binary :all:"
     where = ("--default-index", index.url, "--find-links", str(links), "--constraints", str(constraints))
-    kind = ("--python-version", target.python, *place)
+    # With an interpreter named, which is asked for nothing but itself, uv does not start all that it finds here.
+    kind = ("--python", sys.executable, "--python-version", target.python, *place)
     return (find_uv_bin(), "pip", "compile", *options.split(), *where, *kind, str(requirements))
 
 
