@@ -8,6 +8,7 @@ import json
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,41 @@ def test_what_builds_the_project_is_what_pyproject_pins_it_to(
     assert "setuptools<1" in caught.value.cause
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/releaselib/build"
+
+
+def test_what_a_build_leaves_in_its_environment_is_seen_by_no_other(tmp_path: Path, out: Path, cache: Path) -> None:
+    look = "import pathlib; mark = pathlib.Path(sys.prefix, 'mark'); assert not mark.exists(); mark.touch()"
+    folder = project(tmp_path / "project", wheel=look)
+    for version in ("1.0", "1.1"):
+        assert built(folder, out, version).version == version
+
+
+def test_one_environment_is_kept_for_a_day(tmp_path: Path, out: Path, cache: Path) -> None:
+    for name in ("2020-01-01-0123456789abcdef", "2020-01-01-killed"):
+        (cache / name / "lib").mkdir(parents=True)
+    folder = project(tmp_path / "project")
+    with ThreadPoolExecutor() as pool:  # both find none
+        list(pool.map(lambda version: built(folder, out, version), ("1.0", "1.1")))
+    (kept,) = cache.iterdir()
+    made = (kept / "pyvenv.cfg").stat()
+    built(folder, out, "1.2")
+    assert list(cache.iterdir()) == [kept]
+    assert (kept / "pyvenv.cfg").stat().st_ino == made.st_ino
+
+
+def test_other_requirements_have_another_environment(tmp_path: Path, out: Path, cache: Path) -> None:
+    built(project(tmp_path / "project"), out, "1.0")
+    pinned = project(tmp_path / "other")
+    text = (pinned / "pyproject.toml").read_text()
+    (pinned / "pyproject.toml").write_text(text + '\n[tool.uv]\nbuild-constraint-dependencies = ["setuptools<90"]\n')
+    built(pinned, out, "1.1")
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_a_build_sees_no_password(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASELIB_INDEX_PASSWORD", "s3cret")
     look = "import os; assert 'PATH' in os.environ and 'RELEASELIB_INDEX_PASSWORD' not in os.environ"
@@ -205,7 +241,6 @@ def test_what_stamps_a_build_is_named_after_the_project() -> None:
         "SETUPTOOLS_SCM_PRETEND_METADATA_FOR_MY_SHOP_X": '{node="gabc"}',
         "SOURCE_DATE_EPOCH": "7",
         "UV_NO_PROGRESS": "1",
-        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

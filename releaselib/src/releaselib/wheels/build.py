@@ -64,8 +64,7 @@ def command(folder: Path, out: Path) -> tuple[str, ...]:
 def environment(stamp: Stamp) -> dict[str, str]:
     """What stamps a build: setuptools-scm's override of version and commit, and the commit's time.
 
-    The time makes the wheel of one commit the same bytes each time (SOURCE_DATE_EPOCH). The bytecode of setuptools
-    is used by four processes of a build.
+    The time makes the wheel of one commit the same bytes each time (SOURCE_DATE_EPOCH).
     """
     dist = canonicalize_name(stamp.name).replace("-", "_").upper()
     return {
@@ -73,7 +72,6 @@ def environment(stamp: Stamp) -> dict[str, str]:
         f"SETUPTOOLS_SCM_PRETEND_METADATA_FOR_{dist}": f'{{node="g{stamp.commit}"}}',
         "SOURCE_DATE_EPOCH": str(stamp.committed),
         "UV_NO_PROGRESS": "1",
-        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 
