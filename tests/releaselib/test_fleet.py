@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import real
 from releaselib import progress
 from releaselib.config.inventory import Host
+from releaselib.config.stage import Stage
 from releaselib.decide.budget import Budget
 from releaselib.errors import CommandFailed, ConfigError, HostsFailed, ReleaseError, several
-from releaselib.hosts.connection import TIMED_OUT, Remote
+from releaselib.hosts import fleet as fleets
+from releaselib.hosts.connection import TIMED_OUT, Remote, Unreachable
 from releaselib.hosts.fleet import Fleet, Results, connected
 from releaselib.hosts.here import Here
 from releaselib.process import Output
@@ -150,6 +154,68 @@ def test_no_hosts_are_no_work() -> None:
 def test_a_host_is_connected_once(here: Fleet) -> None:
     host = here.stage.app[0]
     assert here.remote(host) is here.remote(host)
+
+
+class Far(Here):
+    """A host that takes until it is told to be connected; every attempt is in ``tries``."""
+
+    tries: ClassVar[list[str]] = []
+    near = threading.Event()
+    closed = threading.Event()
+    reason = ""
+
+    def __init__(self, host: Host, stage: Stage) -> None:
+        super().__init__(host, stage)
+        self.tries.append(host.name)
+        assert self.near.wait(60)
+        if self.reason:
+            raise Unreachable(f"{host.name}: {self.reason}")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    monkeypatch.setattr(fleets, "Ssh", Far)
+    monkeypatch.setattr(Far, "reason", "")
+    for event in (Far.near, Far.closed, Far.tries):
+        event.clear()
+    yield Fleet(real.stage(Path("/shop"), app=["far"], proxy=["far"]))
+    Far.near.set()
+
+
+def test_a_host_that_is_being_connected_is_waited_for(far: Fleet) -> None:
+    far.connect(far.stage.app)
+    with ThreadPoolExecutor() as pool:
+        remote = pool.submit(far.remote, far.stage.app[0])
+        Far.near.set()
+        assert remote.result().host.name == "far"
+    assert Far.tries == ["far"]
+
+
+def test_a_host_that_could_not_be_connected_is_tried_again_only_when_that_was_told(
+    far: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Far, "reason", "no route")
+    Far.near.set()
+    far.connect(far.stage.app)
+    while not far._refused:
+        pass
+    with pytest.raises(Unreachable, match="far: no route"):
+        far.remote(far.stage.app[0])
+    assert Far.tries == ["far"]
+    monkeypatch.setattr(Far, "reason", "")
+    assert far.remote(far.stage.app[0]).host.name == "far"
+
+
+def test_what_is_connected_after_the_end_is_closed(far: Fleet) -> None:
+    far.connect(far.stage.app)
+    while not Far.tries:
+        pass
+    far.close()
+    Far.near.set()
+    assert Far.closed.wait(60)
 
 
 def test_connections_are_closed_at_the_end_whatever_happens() -> None:

@@ -7,6 +7,7 @@ from releaselib.actions import wheels
 from releaselib.actions.check import checked
 from releaselib.actions.session import Session, now, who
 from releaselib.config.inventory import Host, select
+from releaselib.config.stage import Stage
 from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
@@ -39,14 +40,15 @@ class Seen:
         return self.view
 
 
-def checked_for(at: Session, action: str, wanted: Wanted) -> Seen:
-    """The check before an action, of what that needs: see :func:`releaselib.actions.check.checked`.
+def looked_at(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
+    """The app hosts that an action needs to see. Going back and switching need the proxies alone. Pure."""
+    hosts = select(stage.app, wanted.hosts, wanted.exclude)
+    return () if stage.proxy and "stage" not in PHASES[action] else hosts
 
-    Going back and switching need the proxies alone, as long as they know enough.
-    """
-    hosts = select(at.stage.app, wanted.hosts, wanted.exclude)
-    if "stage" not in PHASES[action] and at.stage.proxy:
-        hosts = ()
+
+def checked_for(at: Session, action: str, wanted: Wanted) -> Seen:
+    """The check before an action, of what that needs: see :func:`releaselib.actions.check.checked`."""
+    hosts = looked_at(at.stage, action, wanted)
     if "build" not in PHASES[action]:
         view, _ = checked(at, hosts, needs_index="stage" in PHASES[action])
         return Seen(at, action, wanted, view)

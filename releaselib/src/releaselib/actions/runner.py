@@ -10,7 +10,7 @@ from releaselib import hooks
 from releaselib.actions import early, workers
 from releaselib.actions.machines import Hosts
 from releaselib.actions.phases import ACTS
-from releaselib.actions.planning import checked_for, planned
+from releaselib.actions.planning import checked_for, looked_at, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import now, session, who
 from releaselib.actions.slots import beside_live
@@ -37,6 +37,7 @@ def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Repo
     with ExitStack() as stack:
         at = stack.enter_context(session(project, stage))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        at.fleet.connect([*at.stage.proxy, *looked_at(at.stage, action, wanted)])
         build = stack.enter_context(early.begun(at, action, wanted, folder / "early"))
         try:
             lock = stack.enter_context(at.locked(f"{action} {wanted.version}".strip(), wait=wanted.wait))

@@ -1,6 +1,7 @@
 """Hosts at work together: one connection each, bounded fan-out, one typed result a host."""
 
 import resource
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from releaselib.config.stage import Stage
 from releaselib.decide.budget import Budget
 from releaselib.errors import ConfigError, HostsFailed, ReleaseError, several
 from releaselib.hosts import known_hosts
-from releaselib.hosts.connection import Remote
+from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.hosts.here import Here
 from releaselib.hosts.ssh import Ssh
 from releaselib.progress import Event, patience, report, say
@@ -71,13 +72,46 @@ class Fleet:
         self.fence = 0
         self.outnumber: Callable[[int], None] = nothing  # while no lock is held
         self._remotes: dict[Host, Remote] = {}
+        self._turns: dict[Host, threading.Lock] = {}
+        self._refused: dict[Host, Unreachable] = {}
+        self._closed = False
 
     def remote(self, host: Host) -> Remote:
         """The one connection to a host; raises Unreachable."""
+        with self._turns.setdefault(host, threading.Lock()):
+            if error := self._refused.pop(host, None):
+                raise error
+            remote = self._connected(host)
+            remote.fence = self.fence
+            return remote
+
+    def _connected(self, host: Host) -> Remote:
         if host not in self._remotes:
             self._remotes[host] = (Here if host.local else Ssh)(host, self.stage)
-        self._remotes[host].fence = self.fence
         return self._remotes[host]
+
+    def connect(self, hosts: Sequence[Host]) -> None:
+        """Begin to connect, and go on: whoever needs one of them waits for it then, or hears why there is none."""
+
+        todo = iter(hosts)
+
+        def work() -> None:
+            for host in todo:
+                with self._turns.setdefault(host, threading.Lock()):
+                    if not self._closed:
+                        self._connect(host)
+
+        for _ in range(min(self.stage.parallel, len(hosts))):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _connect(self, host: Host) -> None:
+        try:
+            remote = self._connected(host)
+        except Unreachable as error:
+            self._refused[host] = error
+            return
+        if self._closed:  # meanwhile
+            remote.close()
 
     def each(self, hosts: Sequence[Host], act: Callable[[Remote], T]) -> Results[T]:
         """Act on every host, at most ``parallel`` at once; errors become failures.
@@ -123,7 +157,8 @@ class Fleet:
         )
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and those that are still being made."""
+        self._closed = True
         for remote in list(self._remotes.values()):  # after ctrl-c some may still be connecting
             remote.close()
 
