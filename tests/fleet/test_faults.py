@@ -644,7 +644,8 @@ def test_a_proxy_that_dies_before_the_switch_leaves_the_other_one_alone(
 
 def test_a_proxy_that_dies_after_the_switch_leaves_it_in_doubt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     version, lost = shop.warm(), shop.proxy[1]
-    once(monkeypatch, proof, "switched", lost.power_off)
+    monkeypatch.setattr(proof, "ENOUGH", 300)  # some seconds of requests, and it is gone before
+    once(monkeypatch, proof, "end", lost.power_off)
     with shop.mortal(lost):
         text = shop.failed(5, release.switch)
         assert f"prove: nginx sends visitors to slot {shop.live} ({version}), but it is not proved" in text

@@ -10,9 +10,9 @@ import pytest
 import real
 from releaselib.decide.samples import Samples, doubts
 from releaselib.errors import CommandFailed
-from releaselib.hosts.connection import Remote
+from releaselib.hosts.connection import Remote, Running
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.proof import ENOUGH, begin, end, switched
+from releaselib.hosts.proof import ENOUGH, await_first, begin, end, switched
 
 OLD, NEW = real.healthy("1.0"), real.healthy("2.0")
 
@@ -22,6 +22,12 @@ def remote(folder: Path, web: real.Web, **keys: Any) -> Remote:
     table = {"port_base": web.port - 92, "server_name": "shop.example", **keys}
     fleet = Fleet(real.stage(folder, **table))
     return fleet.remote(fleet.stage.proxy[0])
+
+
+def sampling(through: Remote) -> Running:
+    running = begin(through)
+    await_first(through, running)
+    return running
 
 
 DOUBTS: dict[str, tuple[Samples, list[str]]] = {
@@ -51,7 +57,7 @@ def test_failures_are_requests_too() -> None:
 
 def test_requests_are_counted_by_version_before_and_after_the_switch(tmp_path: Path) -> None:
     with real.Web({"/healthz": OLD}) as web:
-        running = begin(remote(tmp_path, web))
+        running = sampling(remote(tmp_path, web))
         assert web.seen[0] == ("/healthz", "shop.example")
         web.pages["/healthz"] = NEW
         switched(running)
@@ -66,7 +72,7 @@ def test_requests_are_counted_by_version_before_and_after_the_switch(tmp_path: P
 
 def test_an_error_a_visitor_would_have_got_is_counted(tmp_path: Path) -> None:
     with real.Web({"/healthz": OLD}) as web:
-        running = begin(remote(tmp_path, web))
+        running = sampling(remote(tmp_path, web))
         web.pages["/healthz"] = (502, "bad gateway")
         switched(running)
         samples = end(running)
@@ -77,7 +83,7 @@ def test_an_error_a_visitor_would_have_got_is_counted(tmp_path: Path) -> None:
 
 def test_errors_of_an_old_release_that_failed_already_are_not_the_switchs(tmp_path: Path) -> None:
     with real.Web({"/healthz": (500, "broken")}) as web:
-        running = begin(remote(tmp_path, web))
+        running = sampling(remote(tmp_path, web))
         web.pages["/healthz"] = NEW
         switched(running)
         samples = end(running)
@@ -87,15 +93,8 @@ def test_errors_of_an_old_release_that_failed_already_are_not_the_switchs(tmp_pa
     assert samples.all_new.failed == samples.ailing, "unless there was no old one"
 
 
-def test_sampling_can_be_ended_before_it_is_enough(tmp_path: Path) -> None:
-    with real.Web({"/": (200, "hello")}) as web:
-        samples = end(begin(remote(tmp_path, web, health="/")), enough=False)
-    assert samples.during["-"] >= 1
-    assert samples.after == {}
-
-
 def test_sampling_that_cannot_start_is_told_with_the_host(tmp_path: Path) -> None:
     with real.Web({}) as web, pytest.raises(CommandFailed) as caught:
-        begin(remote(tmp_path, web, python="9.9"))
+        sampling(remote(tmp_path, web, python="9.9"))
     assert caught.value.what == "local: sampling does not start"
     assert caught.value.cause == "no Python 9.9 on this host"

@@ -456,8 +456,6 @@ def test_samples_are_counted_before_and_after_the_switch() -> None:
                 assert sampler.poll() is None
             web.pages["/"] = real.healthy("2.0")
             say(sampler, "switched")
-            assert line(sampler) == "enough"
-            hang_up(sampler)
             counts = json.loads(line(sampler))
             assert sampler.wait() == 0
     assert {host for _, host in web.seen} == {"shop.example"}

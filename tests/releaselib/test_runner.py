@@ -148,6 +148,7 @@ def test_nobody_samples_or_watches_any_more_when_a_switch_has_failed(
         def switch(run: Run) -> None:
             switching.traffic(run, "", "start")
             run.samplers[host] = proof.begin(fleet.remote(host))
+            proof.await_first(fleet.remote(host), run.samplers[host])
             assert (nginx / "watching").exists()
             raise error
 

@@ -20,19 +20,24 @@ from releaselib.hosts import boot, health, nginx, proof, site
 from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 
+NO_SAMPLES = "proxies failed: sampling does not start"
 MEND = "mend them, then run it again; fab status"
 
 
 def switch(run: Run) -> None:
     """All proxies or none: have all ready, then rename the link on all."""
+    sampled = run.plan.live not in ("", run.plan.slot)
+    if sampled and all(one.answer for one in run.view.proxy.values()):
+        _sample(run)  # one that does not serve yet is made ready first: else that would look like failing visitors
     if run.hosts and not run.serves:
         prepare(run)
     elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
         known = run.view.known[run.plan.slot]
         run.hosts = [host for host in run.plan.app if host.name in known.hosts]
         run.serves = site.line(run.at.stage, run.plan.slot, known)
-    if run.plan.live and run.plan.live != run.plan.slot:
+    if sampled and not run.samplers:
         _sample(run)
+    _await_first(run)
     if run.at.stage.auto_rollback:
         run.before = traffic(run, run.plan.live, "read")
         traffic(run, "", "start")
@@ -40,6 +45,7 @@ def switch(run: Run) -> None:
         run.record(Switching(run.plan.slot, run.plan.live))
         _all_or_none(run)
         run.switched = True
+        _tell_samplers(run)
         run.record(Switched(run.plan.slot, run.plan.live))
 
 
@@ -98,7 +104,19 @@ def join(run: Run) -> None:
 def _sample(run: Run) -> None:
     results = run.at.fleet.each(run.plan.proxy, proof.begin)
     run.samplers = results.succeeded
-    results.require("proxies failed: sampling does not start", next_step=MEND)
+    results.require(NO_SAMPLES, next_step=MEND)
+
+
+def _await_first(run: Run) -> None:
+    """Have every sampler know how the old release answers, before that is gone."""
+    each = run.at.fleet.each
+    results = each(tuple(run.samplers), lambda remote: proof.await_first(remote, run.samplers[remote.host]))
+    results.require(NO_SAMPLES, next_step=MEND)
+
+
+def _tell_samplers(run: Run) -> None:
+    each = run.at.fleet.each
+    each(tuple(run.samplers), lambda remote: proof.switched(run.samplers[remote.host]))  # one that is lost, end tells
 
 
 def traffic(run: Run, slot_: str, action: str, *, canary: bool = False) -> Traffic:
@@ -197,7 +215,8 @@ def prove(run: Run) -> None:
     plan, each = run.plan, run.at.fleet.each
     if only_new := not run.samplers:
         _sample(run)
-    each(plan.proxy, lambda remote: proof.switched(run.samplers[remote.host]))  # one that is lost, end tells
+        _await_first(run)
+        _tell_samplers(run)
     results = each(plan.proxy, lambda remote: proof.end(run.samplers[remote.host]))
     run.samples = {host: one.all_new if only_new else one for host, one in results.succeeded.items()}
     doubted = [f"{host.name}: no samples: {error}" for host, error in results.failures.items()]

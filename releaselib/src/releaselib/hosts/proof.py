@@ -12,29 +12,31 @@ ENOUGH = 20
 
 
 def begin(remote: Remote) -> Running:
-    """Start sampling through a proxy; returns when its first answer is there."""
+    """Start sampling through a proxy, and go on: see :func:`await_first`."""
     stage = remote.stage
     values = {"url": stage.loopback, "host": stage.host_header, "path": stage.health, "enough": ENOUGH}
-    running = start(remote, "proof_sample.sh", **values)
+    return start(remote, "proof_sample.sh", **values)
+
+
+def await_first(remote: Remote, running: Running) -> None:
+    """Wait until the first answers through a proxy are there. Raises CommandFailed."""
     if running.receive() != "sampling":
         what, cause = f"{remote.host.name}: sampling does not start", running.finish().last_lines
         raise CommandFailed(what, cause=cause, next_step="fab status")
-    return running
 
 
 def switched(running: Running) -> None:
-    """Tell the sampler that from now on all answers must come from the new release."""
+    """Tell the sampler that from now on all answers must come from the new release; it ends after ENOUGH more."""
     running.send("switched")
 
 
-def end(running: Running, *, enough: bool = True) -> Samples:
-    """Stop sampling, by default only after ENOUGH requests since the switch; read the counts."""
-    if enough:
-        running.receive()
+def end(running: Running) -> Samples:
+    """The counts of a sampler that has been told of the switch, once it has ENOUGH. Raises CommandFailed."""
+    counts = running.receive()
     done = running.finish()
     if done.code:
         raise CommandFailed("sampling failed", cause=done.last_lines)
-    table = json.loads(done.stdout.strip().splitlines()[-1])
+    table = json.loads(counts)
     first, during, after = (table["failed"][when] for when in ("first", "during", "after"))
     # A release that fails already goes on to fail until the switch: that says nothing about the switch.
     ailing, failed = ([*first, *during], after) if first else ([], [*during, *after])

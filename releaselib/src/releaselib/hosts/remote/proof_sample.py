@@ -1,7 +1,7 @@
-"""proof_sample.py URL HOST PATH ENOUGH: request after request, about 100 a second, until standard input ends.
+"""proof_sample.py URL HOST PATH ENOUGH: request after request, about 100 a second.
 
 Says "sampling" after its FIRST answers, of which those that fail show that the old release does. A line "switched"
-on standard input opens the second bucket, and "enough" is said when that holds ENOUGH requests.
+on standard input opens the second bucket; it ends when that holds ENOUGH requests, or standard input ends.
 Prints {"during": counts, "after": counts, "failed": {"first": [words, ...], "during": ..., "after": ...}}; counts maps
 the version that the answers tell ("-" where they tell none) to their number.
 """
@@ -43,7 +43,7 @@ sent = 0
 while sum(buckets[now].values()) < FIRST and not failed["first"]:
     sample(buckets[now], failed["first"])
 print("sampling", flush=True)
-while True:
+while sent < ENOUGH:
     if select.select([sys.stdin], [], [], 0.01)[0]:
         line = sys.stdin.readline()
         if not line:
@@ -51,6 +51,4 @@ while True:
         now = "after"
     sample(buckets[now], failed[now])
     sent += now == "after"
-    if now == "after" and sent == ENOUGH:
-        print("enough", flush=True)
 print(json.dumps(dict(buckets, failed=failed)))
