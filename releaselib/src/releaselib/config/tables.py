@@ -156,6 +156,7 @@ class StageTable(App):
         FileName, Annotated[Placed, BeforeValidator(lambda v: {"template": v} if isinstance(v, str) else v)]
     ] = Field(default_factory=dict)
     known_hosts: str = ""
+    connector: Literal["paramiko", "openssh"] = "paramiko"
     http_proxy: Annotated[
         str, must(lambda v: not v or re.fullmatch(r"https?://[^\s@]+", v), "is no http address without password: {}")
     ] = ""

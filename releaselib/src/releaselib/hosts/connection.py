@@ -1,5 +1,10 @@
-"""What a connection to a host can do, whoever makes it: ssh.py over the network, here.py on this machine."""
+"""What a connection to a host can do, and how it fails, whoever makes it.
 
+ssh.py and openssh.py do over the network, here.py on this machine.
+"""
+
+import random
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -10,6 +15,9 @@ from releaselib.process import Output
 
 TIMED_OUT = 124
 """The exit code of a command that was given up, as timeout(1) has it."""
+
+CONNECT_TRIES = 3
+"""Only the connect itself is tried again: a busy sshd turns some away (MaxStartups)."""
 
 KEPT = 4_000_000
 """Bytes of each stream of a command that are kept."""
@@ -40,6 +48,34 @@ class Unreachable(CommandFailed):
 
 class Distrusted(Unreachable):
     """The host key is not known here, or not the known one."""
+
+
+def lost(host: Host, words: str) -> Unreachable:
+    """The error for a connection that has ended by itself."""
+    return Unreachable(
+        f"{host.name}: the connection was lost: {words}", next_step="fab status, then run the command again"
+    )
+
+
+def refused(at: str, login: tuple[str, str, int], words: str) -> Unreachable:
+    """The error for a login, as user, address and port, that a host does not let in."""
+    user, address, port = login
+    return Unreachable(f"{at}: login as {user} was refused: {words}", next_step=f"ssh -p {port} {user}@{address}")
+
+
+def unreached(host: Host, at: str, words: str, cause: str = "") -> Unreachable:
+    """The error for a host to which there is no connection."""
+    return Unreachable(f"{at}: cannot be reached: {words}", cause=cause, next_step=f"ssh -p {host.port} {host.address}")
+
+
+def behind(host: Host, hop: str) -> str:
+    """How a host is called that a jump over another one does not get to."""
+    return f"{host.name}: {hop}, which it is behind"
+
+
+def pause() -> None:
+    """Spread out the next try to connect."""
+    time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  no secret
 
 
 class Running(Protocol):

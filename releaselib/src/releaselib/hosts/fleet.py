@@ -1,6 +1,7 @@
 """Hosts at work together: one connection each, bounded fan-out, one typed result a host."""
 
 import resource
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +18,14 @@ from releaselib.errors import ConfigError, HostsFailed, ReleaseError, several
 from releaselib.hosts import known_hosts
 from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.hosts.here import Here
+from releaselib.hosts.openssh import OpenSsh
 from releaselib.hosts.ssh import Ssh
 from releaselib.progress import Event, patience, report, say
 
 T = TypeVar("T")
-EACH, SPARE = 3, 256
-"""Open files of a connection, and of all else."""
+CONNECTORS: dict[str, Callable[[Host, Stage], Remote]] = {"paramiko": Ssh, "openssh": OpenSsh}
+EACH, SPARE = {"paramiko": 3, "openssh": 8}, 256
+"""Open files of a connection (of OpenSSH each command has pipes of its own), and of all else."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class Fleet:
 
     def _connected(self, host: Host) -> Remote:
         if host not in self._remotes:
-            self._remotes[host] = (Here if host.local else Ssh)(host, self.stage)
+            connect = Here if host.local else CONNECTORS[self.stage.connector]
+            self._remotes[host] = connect(host, self.stage)
         return self._remotes[host]
 
     def connect(self, hosts: Sequence[Host]) -> None:
@@ -165,7 +169,7 @@ class Fleet:
 
 def _require_descriptors(stage: Stage) -> None:
     """Let this process have as many open files as its connections need. Raises ConfigError where it may not."""
-    need = SPARE + EACH * len({*stage.app, *stage.proxy})
+    need = SPARE + EACH[stage.connector] * len({*stage.app, *stage.proxy})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= need:
         return
@@ -179,14 +183,23 @@ def _require_descriptors(stage: Stage) -> None:
 
 @contextmanager
 def connected(stage: Stage) -> Iterator[Fleet]:
-    """The hosts of a stage for the length of a ``with`` block. Raises ConfigError without its known_hosts."""
+    """The hosts of a stage for the length of a ``with`` block.
+
+    Raises ConfigError without its known_hosts, or the program that is to connect.
+    """
     if stage.known_hosts and not Path(stage.known_hosts).exists():
         raise ConfigError(
             f"stages.{stage.name}.known_hosts: {stage.known_hosts} is missing",
             next_step=f"ssh-keyscan HOST >> {stage.known_hosts}, compare the fingerprints, commit it",
         )
     if not stage.local:
-        known_hosts.known(stage.known_hosts)
+        if stage.connector == "paramiko":
+            known_hosts.known(stage.known_hosts)
+        elif not shutil.which("ssh"):
+            raise ConfigError(
+                f'stages.{stage.name}.connector: "openssh" needs the program ssh, and there is none on PATH',
+                next_step='install it (apt install openssh-client), or take connector = "paramiko"',
+            )
         _require_descriptors(stage)
     fleet = Fleet(stage)
     try:

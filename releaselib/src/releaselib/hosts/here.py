@@ -45,7 +45,7 @@ class Here:
 
     def start(self, argv: Sequence[str]) -> Running:
         """Start a command and go on."""
-        return _Process(argv)
+        return Process(argv)
 
     def terminal(self, argv: Sequence[str]) -> int:
         """Run a command with the terminal that this program has; what is typed there is for the command."""
@@ -66,31 +66,27 @@ def _listens() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class _Process:
-    def __init__(self, argv: Sequence[str]) -> None:
+class Process:
+    """A command at work on this machine; ``name`` is the host that it works for."""
+
+    def __init__(self, argv: Sequence[str], name: str = LOCAL) -> None:
+        self._name = name
         self._err = tempfile.TemporaryFile()  # noqa: SIM115  closed at its end; much there must not block the command
         self.process = subprocess.Popen(
-            list(argv),
-            cwd="/",
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._err,
-            start_new_session=True,
+            list(argv), cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._err, start_new_session=True
         )
 
     def send(self, line: str) -> None:
         assert self.process.stdin  # noqa: S101  made with a pipe
         try:
-            self.process.stdin.write(line + "\n")
+            self.process.stdin.write(f"{line}\n".encode())
             self.process.stdin.flush()
         except (OSError, ValueError) as error:  # it has ended, or was told to
-            raise Unreachable(f"{LOCAL}: the command has ended: {error}", next_step="fab status") from None
+            raise Unreachable(f"{self._name}: the command has ended: {error}", next_step="fab status") from None
 
     def receive(self) -> str:
         assert self.process.stdout  # noqa: S101  made with a pipe
-        return self.process.stdout.readline().rstrip("\n")
+        return self.process.stdout.readline().decode("utf-8", "replace").rstrip("\n")
 
     def finish(self) -> Output:
         assert self.process.stdin and self.process.stdout  # noqa: S101, PT018  made with pipes
@@ -99,4 +95,4 @@ class _Process:
                 self.process.stdin.close()
             out, code = self.process.stdout.read(), self.process.wait()
             self._err.seek(0)
-            return Output(code, out, str(Kept(self._err.read())))
+            return Output(code, str(Kept(out)), str(Kept(self._err.read())))

@@ -63,31 +63,49 @@ class KnownHosts:
         """Raise Distrusted for a key of a host that is not known, not the known one, or revoked."""
         shown = f"{key.get_name()} {key.fingerprint}"
         if any(entry.revoked and entry.key == key for entry in self.entries):
-            raise Distrusted(
-                f"{name}: its host key is revoked: {shown}",
-                next_step="give the host a new key; whoever has this one can pretend to be it",
-            )
+            raise revoked(name, shown)
         known = self.of(name)
         if any(entry.key == key for entry in known):
             return
-        address, _, port = name.removeprefix("[").partition("]:")
-        scan = f"ssh-keyscan {f'-p {port} ' * bool(port)}{address}"
         if known:
-            files = list(dict.fromkeys(shlex.quote(str(entry.file)) for entry in known))
-            forget = " && ".join(f"ssh-keygen -R '{name}' -f {file}" for file in files)
-            raise Distrusted(
-                f"{name}: its host key has changed",
-                cause="\n".join(
-                    [*(f"expected {e.key.get_name()} {e.key.fingerprint}" for e in known), f"got      {shown}"]
-                ),
-                next_step=f"if the host was made anew: {forget} && {scan} >> {files[0]}, and compare the fingerprint",
-            )
-        raise Distrusted(
-            f"{name}: its host key is not known here: {shown}",
-            cause="known_hosts trusts a @cert-authority, which is not understood here" if self.authorities else "",
-            next_step="compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), "
-            f"then add it to known_hosts: {scan} >> {self.add}",
+            raise self.changed(name, shown)
+        cause = 'known_hosts trusts a @cert-authority, which is not understood here, but by connector = "openssh"'
+        raise self.unknown(name, shown, cause if self.authorities else "")
+
+    def changed(self, name: str, shown: str) -> Distrusted:
+        """The error for a host that has another key than the known one: ``shown``, its kind and fingerprint."""
+        known = self.of(name)
+        files = list(dict.fromkeys(shlex.quote(str(entry.file)) for entry in known)) or [self.add]
+        forget = " && ".join(f"ssh-keygen -R '{name}' -f {file}" for file in files)
+        expected = [f"expected {entry.key.get_name()} {entry.key.fingerprint}" for entry in known]
+        return Distrusted(
+            f"{name}: its host key has changed",
+            cause="\n".join([*expected, f"got      {shown}"]),
+            next_step=f"if the host was made anew: {forget} && {_scan(name)} >> {files[0]}, "
+            "and compare the fingerprint",
         )
+
+    def unknown(self, name: str, shown: str, cause: str = "") -> Distrusted:
+        """The error for a host of which no key is known."""
+        return Distrusted(
+            f"{name}: its host key is not known here: {shown}",
+            cause=cause,
+            next_step="compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub there), "
+            f"then add it to known_hosts: {_scan(name)} >> {self.add}",
+        )
+
+
+def revoked(name: str, shown: str) -> Distrusted:
+    """The error for a host with a key that nobody may trust any more."""
+    return Distrusted(
+        f"{name}: its host key is revoked: {shown}",
+        next_step="give the host a new key; whoever has this one can pretend to be it",
+    )
+
+
+def _scan(name: str) -> str:
+    address, _, port = name.removeprefix("[").partition("]:")
+    return f"ssh-keyscan {f'-p {port} ' * bool(port)}{address}"
 
 
 def known(more: str = "") -> KnownHosts:

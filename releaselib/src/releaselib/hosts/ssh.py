@@ -6,10 +6,8 @@ Both are imported when the first connection is made: they cost half a second.
 from __future__ import annotations
 
 import getpass
-import random
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.hosts import known_hosts, terminal
-from releaselib.hosts.connection import TIMED_OUT, Kept, Unreachable
+from releaselib.hosts.connection import (
+    CONNECT_TRIES,
+    TIMED_OUT,
+    Kept,
+    Unreachable,
+    behind,
+    lost,
+    pause,
+    refused,
+    unreached,
+)
 from releaselib.hosts.sessions import Sessions
 from releaselib.process import Output, quoted
 
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
-CONNECT_TRIES = 3
 KEEPALIVE = 15
 """Seconds after which a connection on which nothing happens is tried."""
 IDLE = 5
@@ -139,9 +146,7 @@ def _connected(host: Host) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise Unreachable(
-            f"{host.name}: the connection was lost: {_words(error)}", next_step="fab status, then run the command again"
-        ) from None
+        raise lost(host, _words(error)) from None
 
 
 def _words(error: Exception) -> str:
@@ -158,25 +163,19 @@ def _connect(host: Host, stage: Stage) -> list[fabric.Connection]:
         try:
             hops = _hops(host, stage)
             for hop in reversed(hops):
-                at = host.name if hop is hops[0] else f"{host.name}: {hop.host}, which it is behind"
+                at = host.name if hop is hops[0] else behind(host, hop.host)
                 hop.open()
                 _make_cheap(hop.transport)
             return hops
         except Exception as error:
             _close(hops)
             if isinstance(error, paramiko.AuthenticationException):
-                user = hop.user or getpass.getuser()
-                raise Unreachable(
-                    f"{at}: login as {user} was refused: {_words(error)}",
-                    next_step=f"ssh -p {hop.port} {user}@{hop.host}",
-                ) from None
+                raise refused(at, (hop.user or getpass.getuser(), hop.host, hop.port), _words(error)) from None
             if not isinstance(error, (OSError, EOFError, paramiko.SSHException)):
                 raise
             if not left or isinstance(error, TimeoutError):  # one that says nothing is not asked again
-                raise Unreachable(
-                    f"{at}: cannot be reached: {_words(error)}", next_step=f"ssh -p {host.port} {host.address}"
-                ) from None
-            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  spreads out the next try
+                raise unreached(host, at, _words(error)) from None
+            pause()
     raise AssertionError("the last try returns or raises")
 
 
@@ -210,7 +209,8 @@ def _hops(host: Host, stage: Stage) -> list[fabric.Connection]:
 def _cannot_jump(host: Host, why: str) -> Unreachable:
     return Unreachable(
         f"{host.name}: ProxyJump of ~/.ssh/config {why}",
-        next_step="name one host in each ProxyJump, and give that host a ProxyJump of its own",
+        next_step='set connector = "openssh" for the stage; or name one host in each ProxyJump, '
+        "and give that host a ProxyJump of its own",
     )
 
 
