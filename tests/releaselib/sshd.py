@@ -25,16 +25,24 @@ MaxStartups 1000
 
 
 class Sshd:
-    """It runs for the length of a ``with`` block, with a host key of each kind; ``log`` is what it said."""
+    """It runs for the length of a ``with`` block, with a host key of each kind; ``log`` is what it said.
+
+    ``settings`` are lines of sshd_config(5) that count before the usual ones.
+    """
 
     def __init__(
-        self, folder: Path, home: Path, address: str = "127.0.0.1", kinds: Sequence[str] = ("ed25519",)
+        self,
+        folder: Path,
+        home: Path,
+        address: str = "127.0.0.1",
+        kinds: Sequence[str] = ("ed25519",),
+        settings: str = "",
     ) -> None:
         self.folder, self.address, self.port = folder, address, real.free_port()
         self.name, self.log = f"[{address}]:{self.port}", folder / "log"
         folder.mkdir()
         keys = "".join(f"HostKey {self._make(kind)}\n" for kind in kinds)
-        (folder / "config").write_text(CONFIG.format(port=self.port, address=address, home=home) + keys)
+        (folder / "config").write_text(settings + CONFIG.format(port=self.port, address=address, home=home) + keys)
 
     def _make(self, kind: str) -> Path:
         return make_key(self.folder / f"key_{kind}", kind)
@@ -57,8 +65,19 @@ class Sshd:
         raise AssertionError(self.log.read_text())
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Listen no more."""
         self.process.terminate()
         self.process.wait()
+
+    def restart(self, settings: str) -> None:
+        """The same with more settings."""
+        self.stop()
+        with (self.folder / "config").open("a") as file:
+            file.write(settings)
+        self.__enter__()
 
 
 def make_key(file: Path, kind: str = "ed25519") -> Path:

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
+import fcntl
+import getpass
 import os
+import pty
+import re
+import select
 import shlex
+import signal
+import socket
+import stat
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sshd import Sshd, make_home
+from sshd import Sshd, make_home, make_key
 
 from releaselib import config
 from releaselib.config.stage import Stage
+from releaselib.errors import ConfigError
+from releaselib.hosts import openssh, ssh
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
-from releaselib.hosts.fleet import EACH
+from releaselib.hosts.fleet import CONNECTORS, EACH, connected
 from releaselib.hosts.here import Here
-from releaselib.hosts.ssh import DRAINED, Ssh
+from releaselib.hosts.ssh import DRAINED
 from releaselib.process import Output
 
 Machines = Callable[..., list[Sshd]]
+HOW = {"connector": ""}
+"""How the test at work connects."""
+
+
+def only(connector: str) -> pytest.MarkDecorator:
+    """A test of one connector alone."""
+    return pytest.mark.parametrize("connector", [connector], indirect=True)
+
+
+everywhere = pytest.mark.parametrize("connector", ["paramiko", "openssh", "here"], indirect=True)
+"""A test of what is the same on this machine."""
+
+
+@pytest.fixture(params=["paramiko", "openssh"])
+def connector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What connects, in turn."""
+    monkeypatch.setitem(HOW, "connector", request.param)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -36,7 +66,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def machines(home: Path, tmp_path: Path) -> Iterator[Machines]:
+def machines(home: Path, tmp_path: Path, connector: str) -> Iterator[Machines]:
     """A maker of hosts: ``machines(2)`` gives two that are known, ``machines(1, kinds=[...])`` one with such keys."""
     with ExitStack() as stack:
         made: list[Sshd] = []
@@ -72,9 +102,11 @@ def stage_of(*machines: Sshd, **keys: Any) -> Stage:
     return config.parse({"stages": {"test": {"app": app, **keys}}}, root=Path("/"), name="shop").stage("test")
 
 
-def connect(machine: Sshd, **keys: Any) -> Ssh:
-    stage = stage_of(machine, **keys)
-    return Ssh(stage.app[0], stage)
+def connect(machine: Sshd, **keys: Any) -> Any:
+    if HOW["connector"] == "here":
+        return _here(**keys)
+    stage = stage_of(machine, **HOW, **keys)
+    return CONNECTORS[stage.connector](stage.app[0], stage)
 
 
 def works(machine: Sshd) -> bool:
@@ -87,9 +119,9 @@ def works(machine: Sshd) -> bool:
 # --- host keys
 
 
-def refused(machine: Sshd, how: type[Unreachable] = Distrusted) -> Unreachable:
+def refused(machine: Sshd, how: type[Unreachable] = Distrusted, **keys: Any) -> Unreachable:
     with pytest.raises(how) as caught:
-        connect(machine)
+        connect(machine, **keys)
     return caught.value
 
 
@@ -151,7 +183,7 @@ PATTERNS = {
     "a pattern": ("[127.0.1.*]:*", True),
     "one letter": ("[127.0.1.?]:*", True),
     "of another host": ("[127.0.2.*]:*", False),
-    "all but this one": ("*,![127.0.1.*]:*", False),
+    "all but this one": ("*,!127.0.1.*,![127.0.1.*]:*", False),
 }
 
 
@@ -169,18 +201,21 @@ def test_patterns_of_hosts_are_understood(home: Path, machines: Machines, patter
 @pytest.mark.parametrize("between", [" ", "\t"], ids=["space", "tab"])
 @pytest.mark.parametrize("before", ["", "  "], ids=["at the beginning", "indented"])
 def test_a_revoked_key_is_refused_whatever_else_is_said_of_it(
-    home: Path, machines: Machines, before: str, between: str
+    home: Path, machines: Machines, connector: str, before: str, between: str
 ) -> None:
+    if connector == "openssh" and between == "\t":
+        pytest.skip("OpenSSH itself passes over such a line")
     (machine,) = machines(1)
     know(home, f"{before}@revoked{between}*{between}{machine.key()}\n")
     assert "its host key is revoked" in refused(machine).what
 
 
+@only("paramiko")
 def test_trust_in_certificates_is_no_trust_in_keys_and_that_is_said(home: Path, machines: Machines) -> None:
     (machine,) = machines(1)
     forget(home)
     know(home, f"@cert-authority * {machine.key()}\n")
-    assert "@cert-authority, which is not understood here" in refused(machine).cause
+    assert '@cert-authority, which is not understood here, but by connector = "openssh"' in refused(machine).cause
 
 
 # --- hosts behind others (ProxyJump)
@@ -222,6 +257,7 @@ CHAINS = {
 }
 
 
+@only("paramiko")
 @pytest.mark.parametrize(("over", "words"), CHAINS.values(), ids=CHAINS)
 def test_what_cannot_be_jumped_over_as_openssh_does_is_refused(
     home: Path, machines: Machines, over: str, words: str
@@ -231,6 +267,7 @@ def test_what_cannot_be_jumped_over_as_openssh_does_is_refused(
     configure(home, f"Host itself {host.address}\n    ProxyJump {over.format(place(first), place(second))}\n\n")
     error = refused(host, Unreachable)
     assert error.what == f"{place(host)}: ProxyJump of ~/.ssh/config {words.format(place(first), place(second))}"
+    assert 'connector = "openssh"' in error.next_step
     assert not any("Connection from" in one.log.read_text() for one in (first, second))
 
 
@@ -252,16 +289,16 @@ def test_a_configuration_of_ssh_that_makes_no_sense_is_told(home: Path, machines
     (host,) = machines(1)
     configure(home, "Host\n")
     (home / ".ssh/config").write_text("Nonsense\n")
-    assert "Nonsense" in refused(host, Unreachable).what
+    assert "nonsense" in refused(host, Unreachable).what.lower()
 
 
 # --- commands: over ssh and on this machine the same
 
 
-@pytest.fixture(params=["over ssh", "here"])
-def remote(request: pytest.FixtureRequest, machines: Machines) -> Iterator[Remote]:
+@pytest.fixture
+def remote(machines: Machines) -> Iterator[Remote]:
     (machine,) = machines(1)
-    made: Remote = connect(machine) if request.param == "over ssh" else _here()
+    made: Remote = connect(machine)
     yield made
     made.close()
 
@@ -272,6 +309,7 @@ def _here(**keys: Any) -> Here:
     return Here(stage.app[0], stage)
 
 
+@everywhere
 def test_input_and_output_beyond_every_buffer_pass_each_other(remote: Remote) -> None:
     text = "x" * 12_000_000
     done = remote.run(("cat",), text)
@@ -319,6 +357,7 @@ def test_input_that_comes_for_a_command_that_has_ended_is_read_nevertheless(mach
     remote.close()
 
 
+@everywhere
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_what_is_not_kept_of_much_output_is_said(remote: Remote, stream: str) -> None:
     to = {"stdout": "", "stderr": ">&2"}[stream]
@@ -329,6 +368,7 @@ def test_what_is_not_kept_of_much_output_is_said(remote: Remote, stream: str) ->
     assert text == "x" * (KEPT - 4) + "end\n"
 
 
+@everywhere
 def test_other_bytes_than_text_are_shown_as_such(remote: Remote) -> None:
     assert remote.run(("printf", "a\\377b")).stdout == "a\N{REPLACEMENT CHARACTER}b"
     running = remote.start(("printf", "a\\377b\\nc"))
@@ -336,17 +376,18 @@ def test_other_bytes_than_text_are_shown_as_such(remote: Remote) -> None:
     assert running.finish() == Output(0, "c", "")
 
 
+@everywhere
 def test_much_on_stderr_does_not_block_a_command_that_is_talked_with(remote: Remote) -> None:
     running = remote.start(("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo out; cat"))
     assert running.receive() == "out"
     assert len(running.finish().stderr) == 3_000_000
 
 
+@everywhere
 @pytest.mark.parametrize("words", ["sleep 1000", "while sleep 0.05; do echo on; done"], ids=["silent", "loud"])
-@pytest.mark.parametrize("where", ["over ssh", "here"])
-def test_a_command_is_given_up_after_its_whole_time(machines: Machines, words: str, where: str) -> None:
+def test_a_command_is_given_up_after_its_whole_time(machines: Machines, words: str) -> None:
     (machine,) = machines(1)
-    remote: Remote = connect(machine, command_timeout=1) if where == "over ssh" else _here(command_timeout=1)
+    remote = connect(machine, command_timeout=1)
     assert remote.run(("sh", "-c", words), seconds=0.5) == Output(TIMED_OUT, "", "no end after 1.5 s")
     remote.close()
 
@@ -360,7 +401,330 @@ def test_a_connection_that_is_lost_says_why(machines: Machines) -> None:
     remote.close()
 
 
+SSHD_DIES = """
+pid=$$
+while [ "$(cat /proc/$pid/comm)" != sshd ]; do pid=$(cut -d ' ' -f 4 /proc/$pid/stat); done
+kill -9 "$pid"
+"""
+"""Of a command: it ends the connection over which it came."""
+
+
+@pytest.mark.parametrize("how", ["run", "start"])
+def test_a_connection_that_ends_under_a_command_is_lost(remote: Remote, how: str) -> None:
+    argv = ("sh", "-c", f"{SSHD_DIES} cat")
+    with pytest.raises(Unreachable, match=r"^127.0.1.1:\d+: the connection was lost: \S+") as caught:
+        remote.run(argv) if how == "run" else remote.start(argv).finish()
+    assert caught.value.next_step == "fab status, then run the command again"
+    with pytest.raises(Unreachable):  # for good
+        remote.run(("true",))
+
+
+@everywhere
+@pytest.mark.parametrize("code", [0, 1, 124, 254, 255])
+def test_the_exit_code_is_that_of_the_command(remote: Remote, code: int) -> None:
+    argv = ("sh", "-c", f"echo out; echo err >&2; exit {code}")
+    assert remote.run(argv) == Output(code, "out\n", "err\n")
+    running = remote.start(argv)
+    assert running.receive() == "out"
+    assert running.finish() == Output(code, "", "err\n")
+
+
+@everywhere
+def test_every_word_of_a_command_arrives_as_it_is(remote: Remote) -> None:
+    words = ("-o", "", "a b", "'", '"', "$HOME", "`id`", "\\", "*", "two\nlines", "größe", "#", "~", "!")
+    assert remote.run(("printf", "%s\\0", *words)).stdout.split("\0")[:-1] == list(words)
+
+
+def test_words_for_a_command_that_has_ended_over_ssh_are_a_failure_of_the_host(remote: Remote) -> None:
+    running = remote.start(("sh", "-c", "echo gone"))
+    assert running.receive() == "gone"
+    assert running.receive() == ""
+
+    def talk() -> None:
+        while True:  # the first may still find a place in a buffer
+            running.send("x" * 100_000)
+
+    with pytest.raises(Unreachable):
+        talk()
+
+
+def test_several_commands_share_one_connection(machines: Machines) -> None:
+    (machine,) = machines(1)
+    remote = connect(machine)
+    running = [remote.start(("cat",)) for _ in range(3)]
+    for word in ("one", "two"):
+        assert remote.run(("echo", word)).stdout == f"{word}\n"
+        for one in running:
+            one.send(word)
+            assert one.receive() == word
+    assert [one.finish() for one in running] == [Output(0, "", "")] * 3
+    remote.close()
+    assert machine.log.read_text().count("Accepted publickey") == 1
+
+
+def test_a_host_that_takes_no_more_commands_is_told_and_no_other_connection_is_made(machines: Machines) -> None:
+    (machine,) = machines(1, settings="MaxSessions 2\n")
+    remote = connect(machine)
+    running = [remote.start(("cat",)) for _ in range(2)]
+    with pytest.raises(Unreachable, match="the connection was lost: "):
+        remote.run(("true",))
+    del running
+    remote.close()
+    assert machine.log.read_text().count("Accepted publickey") == 1
+
+
+# --- connecting
+
+
+def test_a_host_that_refuses_the_connection_is_asked_again_and_then_told(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine,) = machines(1)
+    machine.stop()
+    tries: list[int] = []
+    for module in (ssh, openssh):
+        monkeypatch.setattr(module, "pause", lambda: tries.append(1))
+    error = refused(machine, Unreachable)
+    assert re.search(rf"^{place(machine)}: cannot be reached: .*refused|Unable to connect", error.what)
+    assert error.next_step == f"ssh -p {machine.port} {machine.address}"
+    assert len(tries) == 2
+
+
+@only("openssh")
+def test_a_host_that_says_nothing_is_given_up_at_once(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine,) = machines(1)
+    with socket.create_server((machine.address, 0)) as silent:
+        machine.port = silent.getsockname()[1]
+        monkeypatch.setattr(openssh, "pause", lambda: pytest.fail("it was asked again"))
+        error = refused(machine, Unreachable, connect_timeout=1)
+    assert re.search("cannot be reached: Connection to 127.0.1.1 port .* timed out", error.what)
+
+
+@only("openssh")
+def test_a_login_that_has_no_end_is_given_up(
+    home: Path, tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine,) = machines(1)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    jump(home, machine, "none")
+    configure(home, f'Host *\n    ProxyCommand cat "{fifo}"\n\n')
+    monkeypatch.setattr(openssh, "LOGIN", 0)
+    machine_log = machine.log.read_text()
+    assert "cannot be reached: " in refused(machine, Unreachable, connect_timeout=1).what
+    assert machine.log.read_text() == machine_log
+
+
+def test_a_login_that_is_refused_is_told(home: Path, machines: Machines) -> None:
+    (machine,) = machines(1)
+    error = refused(machine, Unreachable, user="stranger")
+    assert error.what.startswith(f"{place(machine)}: login as stranger was refused: ")
+    assert error.next_step == f"ssh -p {machine.port} stranger@{machine.address}"
+
+
+# --- what only the OpenSSH client does
+
+
+@only("openssh")
+def test_more_than_one_jump_at_once_is_made_in_the_order_of_openssh(home: Path, machines: Machines) -> None:
+    first, second, host = machines(3)
+    jump(home, host, f"{place(first)},{place(second)}")
+    assert works(host)
+    assert [one.log.read_text().count("Accepted publickey") for one in (first, second, host)] == [1, 1, 1]
+
+
+def authority(folder: Path) -> Path:
+    return make_key(folder / "authority")
+
+
+def sign(ca: Path, key: Path, *options: str) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-s", ca, "-I", "test", *options, key], check=True, capture_output=True)
+
+
+@only("openssh")
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "not signed"])
+def test_a_certificate_of_a_user_lets_in(home: Path, tmp_path: Path, machines: Machines, signed: bool) -> None:
+    ca = authority(tmp_path)
+    settings = f"AuthorizedKeysFile none\nTrustedUserCAKeys {ca}.pub\n"
+    (machine,) = machines(1, settings=settings)
+    if signed:
+        sign(ca, home / ".ssh/id_ed25519.pub", "-n", getpass.getuser(), "-V", "+1h")
+        assert works(machine)
+        assert "ED25519-CERT" in machine.log.read_text()
+    else:
+        assert "was refused: Permission denied" in refused(machine, Unreachable).what
+
+
+@only("openssh")
+@pytest.mark.parametrize("where", ["home", "stage"])
+def test_a_certificate_of_a_host_is_trusted_where_its_authority_is(
+    home: Path, tmp_path: Path, machines: Machines, where: str
+) -> None:
+    ca = authority(tmp_path)
+    (machine,) = machines(1)
+    forget(home)
+    file = home / ".ssh/known_hosts" if where == "home" else tmp_path / "the stage's"
+    file.write_text(f"@cert-authority [127.0.1.*]:* {ca.with_suffix('.pub').read_text()}")
+    keys = {"known_hosts": str(file)} if where == "stage" else {}
+    assert "its host key is not known here: ssh-ed25519 SHA256:" in refused(machine, **keys).what
+    sign(ca, machine.folder / "key_ed25519.pub", "-h", "-n", machine.address)
+    machine.restart(f"HostCertificate {machine.folder}/key_ed25519-cert.pub\n")
+    connect(machine, **keys).close()
+
+
+@only("openssh")
+def test_the_configuration_of_the_user_counts_but_for_what_would_harm(
+    home: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, host = machines(2)
+    named = f"Host h\n    HostName {host.address}\n    Port {host.port}\n    ProxyJump {place(first)}\n\n"
+    agent = subprocess.run(["ssh-agent", "-a", home / "agent"], check=True, capture_output=True, text=True).stdout
+    harm = {
+        "StrictHostKeyChecking": "no",
+        "ForwardAgent": "yes",
+        "RemoteCommand": "echo other",
+        "RequestTTY": "force",
+        "LogLevel": "QUIET",
+        "LocalForward": f"{first.port} 127.0.0.1:9",
+        "ControlMaster": "auto",
+        "ControlPath": f"{home}/%C",
+        "ControlPersist": "60",
+    }
+    configure(home, f"{named}Host *\n" + "".join(f"    {key} {value}\n" for key, value in harm.items()) + "\n")
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(home / "agent"))
+    try:
+        host.address, host.port = "h", 22
+        remote = connect(host)
+        assert remote.run(("sh", "-c", 'echo "<$SSH_AUTH_SOCK>"; tty')) == Output(1, "<>\nnot a tty\n", "")
+        remote.close()
+        assert not list(home.glob("?" * 40)), "no connection is shared with others"
+        know_only(home, host)
+        assert f"{first.name}: its host key is not known here" in refused(host).what
+    finally:
+        os.kill(int(re.findall(r"SSH_AGENT_PID=(\d+)", agent)[0]), signal.SIGTERM)
+
+
+def know_only(home: Path, machine: Sshd) -> None:
+    lines = (home / ".ssh/known_hosts").read_text().splitlines(keepends=True)
+    (home / ".ssh/known_hosts").write_text("".join(line for line in lines if line.startswith(machine.name)))
+
+
+@only("openssh")
+def test_nothing_is_left_of_a_connection_that_was_closed(machines: Machines) -> None:
+    (machine,) = machines(1)
+    remote = connect(machine)
+    folder = Path(remote.master.socket).parent
+    assert [stat.S_IMODE(folder.stat().st_mode), len(list(folder.iterdir()))] == [0o700, 1]
+    running = remote.start(("cat",))
+    remote.close()
+    assert remote.master.process.poll() is not None
+    assert not folder.exists()
+    with pytest.raises(Unreachable, match="the connection was lost: "):
+        running.finish()
+    remote.close()
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from releaselib import config
+from releaselib.hosts.fleet import CONNECTORS
+stage = config.parse({{"stages": {{"test": {table!r}}}}}, root=Path("/"), name="shop").stage("test")
+remote = CONNECTORS[stage.connector](stage.app[0], stage)
+{then}
+"""
+
+
+def program(machine: Sshd, then: str) -> tuple[str, ...]:
+    """A Python of its own, with a connection as ``remote``."""
+    table = {"app": [place(machine)], **HOW}
+    return sys.executable, "-c", PROGRAM.format(path=sys.path, table=table, then=then)
+
+
+@only("openssh")
+def test_a_connection_ends_with_a_program_that_is_killed(machines: Machines) -> None:
+    (machine,) = machines(1)
+    then = "running = remote.start(('sh', '-c', 'echo $$; cat'))\n"
+    then += "print(remote.master.process.pid, running.receive(), flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(program(machine, then), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout
+        ends = [os.pidfd_open(int(pid)) for pid in killed.stdout.readline().split()]
+        assert select.select(ends, [], [], 0)[0] == []
+        killed.kill()
+    for end in ends:
+        assert select.select([end], [], [], 30)[0], "it lives on"
+        os.close(end)
+
+
+# --- a terminal
+
+
+TALK = """
+import os, signal
+def told(*_): print("size", *os.get_terminal_size(), flush=True)
+signal.signal(signal.SIGWINCH, told)
+told()
+try:
+    while True: signal.pause()
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    print("<" + input() + ">", os.isatty(0) and os.isatty(1) and os.isatty(2))
+raise SystemExit(7)
+"""
+TALKER = ("python3", "-c", TALK)
+
+
+def test_a_terminal_is_handed_over(machines: Machines) -> None:
+    (machine,) = machines(1)
+    ours, theirs = pty.openpty()
+    resize(ours, 30, 100)
+    then = f"import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\nsys.exit(remote.terminal({TALKER!r}))"
+    argv = program(machine, then)
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        try:
+            read_until(ours, "size 100 30")
+            resize(ours, 40, 120)
+            read_until(ours, "size 120 40")
+            os.write(ours, b"\x03")
+            read_until(ours, "stopped")
+            os.write(ours, b"~.\r")
+            read_until(ours, "<~.> True")
+            assert process.wait(30) == 7
+        finally:
+            process.kill()
+    with suppress(OSError):  # EIO: the other end is closed
+        assert "Shared connection" not in os.read(ours, 1000).decode()
+    os.close(ours)
+
+
+def resize(terminal: int, lines: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def read_until(terminal: int, words: str) -> None:
+    text = ""
+    while words not in text:
+        assert select.select([terminal], [], [], 30)[0], text
+        text += os.read(terminal, 1000).decode()
+
+
 # --- many connections
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["without", "with"])
+def test_the_program_that_connects_must_be_there(found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if found:
+        (tmp_path / "ssh").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    table = {"app": ["10.0.0.1"], "connector": "openssh"}
+    stage = config.parse({"stages": {"test": table}}, root=Path("/"), name="shop").stage("test")
+    with ExitStack() as stack:
+        if not found:
+            words = 'stages.test.connector: "openssh" needs the program ssh, and there is none on PATH'
+            stack.enter_context(pytest.raises(ConfigError, match=words))
+        stack.enter_context(connected(stage))
 
 
 def test_as_many_files_may_be_open_as_the_hosts_need() -> None:
@@ -388,12 +752,15 @@ for soft, hard in ((64, 4096), (64, 1024)):
     )
 
 
-def test_an_idle_connection_takes_no_more_files_and_time_than_it_must(home: Path, machines: Machines) -> None:
+def test_an_idle_connection_takes_no_more_files_and_time_than_it_must(
+    home: Path, machines: Machines, connector: str
+) -> None:
     bastion, host = machines(2)
     jump(home, host, place(bastion))
     before = len(list(Path("/proc/self/fd").iterdir()))
     remotes = [connect(host) for _ in range(10)]
-    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 10 * EACH
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 10 * EACH[connector]
     for remote in remotes:
-        assert all(hop.transport.sock.gettimeout() >= 1 for hop in remote.hops), "its thread wakes that rarely"
+        if connector == "paramiko":
+            assert all(hop.transport.sock.gettimeout() >= 1 for hop in remote.hops), "its thread wakes that rarely"
         remote.close()

@@ -96,7 +96,9 @@ def test_a_decision_touches_no_machine(name: str) -> None:
     assert {what.partition(".")[0] for what in imported(MODULES[name], types=True)} & IMPURE == set()
 
 
-CONNECTING = {"hosts.connection", "hosts.fleet", "hosts.scripts", "hosts.ssh", "hosts.here", "hosts.terminal"}
+CONNECTING = {
+    f"hosts.{name}" for name in ("connection", "fleet", "scripts", "ssh", "openssh", "ssh_text", "here", "terminal")
+}
 """What makes connections; what is done on a host stands on it."""
 TEXT = {"hosts.site"}
 """What is laid down there, as text."""
