@@ -184,6 +184,7 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], str]] = {
         {"files": {"x": {"template": "y", "mode": "rw"}}},
         "files.x.mode: is no mode like 0600: rw",
     ),
+    "another connector": ({"connector": "telnet"}, "connector: input should be 'paramiko' or 'openssh'"),
     "a schedule that is none": (
         {"programs": {"tidy": {"command": "x", "schedule": "often"}}},
         "programs.tidy.schedule: is no schedule like */5 * * * *: often",

@@ -177,7 +177,7 @@ class Far(Here):
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    monkeypatch.setattr(fleets, "Ssh", Far)
+    monkeypatch.setitem(fleets.CONNECTORS, "paramiko", Far)
     monkeypatch.setattr(Far, "reason", "")
     for event in (Far.near, Far.closed, Far.tries):
         event.clear()

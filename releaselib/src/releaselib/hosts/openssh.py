@@ -83,6 +83,8 @@ class _Master:
         with _in_time(seconds, self._kill), self.process.stdout as out:
             up = bool(out.readline())
         self._config.unlink()
+        if not up:
+            self._kill()  # jumps that lead in a circle would go on for ever
         return up
 
     def command(self, argv: Sequence[str], *options: str) -> list[str]:
