@@ -113,7 +113,7 @@ def works(machine: Sshd) -> bool:
     remote = connect(machine)
     done = remote.run(("sh", "-c", 'echo "$SSH_CONNECTION"'))
     remote.close()
-    return done.stdout.split()[2:] == [machine.address, str(machine.port)]
+    return bool(done.stdout.split()[2:] == [machine.address, str(machine.port)])
 
 
 # --- host keys
@@ -564,7 +564,7 @@ def test_a_certificate_of_a_host_is_trusted_where_its_authority_is(
     file = home / ".ssh/known_hosts" if where == "home" else tmp_path / "the stage's"
     file.write_text(f"@cert-authority [127.0.1.*]:* {ca.with_suffix('.pub').read_text()}")
     keys = {"known_hosts": str(file)} if where == "stage" else {}
-    assert "its host key is not known here: ssh-ed25519 SHA256:" in refused(machine, **keys).what
+    assert "its host key is not known here: ssh-ed25519 SHA256:" in refused(machine, Distrusted, **keys).what
     sign(ca, machine.folder / "key_ed25519.pub", "-h", "-n", machine.address)
     machine.restart(f"HostCertificate {machine.folder}/key_ed25519-cert.pub\n")
     connect(machine, **keys).close()
