@@ -29,7 +29,7 @@ from sshd import Sshd, make_home, make_key
 from releaselib import config
 from releaselib.config.stage import Stage
 from releaselib.errors import ConfigError
-from releaselib.hosts import openssh, ssh
+from releaselib.hosts import openssh, ssh, ssh_text
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import CONNECTORS, EACH, connected
 from releaselib.hosts.here import Here
@@ -271,6 +271,31 @@ def test_what_cannot_be_jumped_over_as_openssh_does_is_refused(
     assert not any("Connection from" in one.log.read_text() for one in (first, second))
 
 
+def test_jumps_that_lead_in_a_circle_are_refused(home: Path, machines: Machines) -> None:
+    first, second, host = machines(3)
+    jump(home, host, place(second))
+    jump(home, second, f"somebody@{place(first)}")
+    jump(home, first, place(second))
+    error = refused(host, Unreachable)
+    assert error.what.startswith(f"{place(host)}: ProxyJump of ~/.ssh/config leads in a circle")
+    assert not any("Connection from" in one.log.read_text() for one in (first, second, host))
+
+
+JUMPS: dict[str, tuple[str, str]] = {
+    "none": ("hostname a\nport 22\n", ""),
+    "switched off": ("proxyjump none\n", ""),
+    "a host": ("port 22\nproxyjump b\n", "b"),
+    "with user and port": ("proxyjump me@b:2222\n", "b"),
+    "an address of IPv6": ("proxyjump [::1]:2222\n", "::1"),
+    "several": ("proxyjump me@b:22,c\n", "b"),
+}
+
+
+@pytest.mark.parametrize(("told", "first"), JUMPS.values(), ids=JUMPS)
+def test_the_first_jump_is_read_out_of_what_ssh_goes_by(told: str, first: str) -> None:
+    assert ssh_text.first_jump(told) == first
+
+
 def test_a_jump_that_is_switched_off_is_none(home: Path, machines: Machines) -> None:
     (host,) = machines(1)
     jump(home, host, "none")
@@ -463,9 +488,11 @@ def test_several_commands_share_one_connection(machines: Machines) -> None:
 
 
 def test_a_host_that_takes_no_more_commands_is_told_and_no_other_connection_is_made(machines: Machines) -> None:
-    (machine,) = machines(1, settings="MaxSessions 2\n")
+    own = HOW["connector"] == "openssh"  # whose connection is a session itself
+    (machine,) = machines(1, settings=f"MaxSessions {2 + own}\n")
     remote = connect(machine)
-    running = [remote.start(("cat",)) for _ in range(2)]
+    running = [remote.start(("sh", "-c", "echo here; cat")) for _ in range(2)]
+    assert [one.receive() for one in running] == ["here", "here"]
     with pytest.raises(Unreachable, match="the connection was lost: "):
         remote.run(("true",))
     del running
@@ -660,10 +687,10 @@ def test_a_connection_ends_with_a_program_that_is_killed(machines: Machines) -> 
 
 TALK = """
 import os, signal
-def told(*_): print("size", *os.get_terminal_size(), flush=True)
-signal.signal(signal.SIGWINCH, told)
-told()
+def told(*_): os.write(1, b"size %d %d\\n" % os.get_terminal_size())  # print may be interrupted by itself
 try:
+    signal.signal(signal.SIGWINCH, told)
+    told()
     while True: signal.pause()
 except KeyboardInterrupt:
     print("stopped", flush=True)
@@ -707,7 +734,10 @@ def read_until(terminal: int, words: str) -> None:
     text = ""
     while words not in text:
         assert select.select([terminal], [], [], 30)[0], text
-        text += os.read(terminal, 1000).decode()
+        try:
+            text += os.read(terminal, 1000).decode()
+        except OSError as error:  # the other end is closed
+            raise AssertionError(text) from error
 
 
 # --- many connections

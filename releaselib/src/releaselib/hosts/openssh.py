@@ -68,6 +68,7 @@ class _Master:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  ends with the master
         user = host.user or stage.user
         login = ["-l", user] * bool(user) + ["-p", str(host.port)] * (host.port != known_hosts.SSH_PORT)
+        _require_end(host, self._config)
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             ["ssh", "-F", str(self._config), "-M", "-S", self.socket, "-T", *login, "--", host.address, HELD],
@@ -84,7 +85,7 @@ class _Master:
             up = bool(out.readline())
         self._config.unlink()
         if not up:
-            self._kill()  # jumps that lead in a circle would go on for ever
+            self._kill()
         return up
 
     def command(self, argv: Sequence[str], *options: str) -> list[str]:
@@ -171,6 +172,22 @@ class _Command:
                     raise
         if late.is_set():
             raise lost(self._master.host, "TimeoutError")
+
+
+def _require_end(host: Host, configuration: Path) -> None:
+    """Raise Unreachable where the jumps lead in a circle: each would start one more ssh, without an end."""
+    passed, at = [host.address], host.address
+    while at:
+        told = subprocess.run(
+            ("ssh", "-F", str(configuration), "-G", "--", at), capture_output=True, text=True, check=False
+        )
+        at = ssh_text.first_jump(told.stdout)
+        if at in passed:
+            raise Unreachable(
+                f"{host.name}: ProxyJump of ~/.ssh/config leads in a circle: {', '.join([*passed, at])}",
+                next_step=f"ssh -G {at} | grep proxyjump",
+            )
+        passed.append(at)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ REVOKED = re.compile(r"host key for (\S+) (?:is marked as|was) revoked")
 DENIED = re.compile(r"@\S+: (Permission denied.*\S)")
 LOGINS = re.compile(r"^debug1: Authenticating to (\S+):(\d+) as '(.*)'", re.MULTILINE)
 KEYS = re.compile(r"^debug1: Server host key: (\S+ \S+)", re.MULTILINE)
+JUMP = re.compile(r"^proxyjump (?:[^@,\s]*@)?(\[[^]]+\]|[^:,\s]+)", re.MULTILINE)
 JUMPS = re.compile(r"^debug1: Executing proxy command: .* -W ", re.MULTILINE)
 
 
@@ -68,6 +69,12 @@ def configuration(stage: Stage, level: str) -> str:
 def _word(text: str) -> str:
     """A word of ssh_config(5), which may have a space."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def first_jump(told: str) -> str:
+    """The first host of a ProxyJump, by what ``ssh -G`` tells; empty where there is none."""
+    found = JUMP.search(told)
+    return found[1].strip("[]") if found and found[1] != "none" else ""
 
 
 def last_words(said: str) -> str:
