@@ -92,6 +92,7 @@ if ! whole "$own_tools"; then
     rm -rf "$own_tools"
     make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
     install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
+    run_python "$slot_bytecode_py" "$cache/bytecode" || true # it saves time, and nothing else
     sync -f "$own_tools" # a power cut leaves them whole, or not ready
     listed "$own_tools" >"$own_tools/ready"
 fi

@@ -1,0 +1,19 @@
+"""slot_bytecode.py FOLDER: has the processes of slots find there (PYTHONPYCACHEPREFIX) the bytecode that this Python
+has of its own library. Else each host would compile once more what is used of it."""
+
+import os
+import sys
+
+FOLDER = sys.argv[1]
+LIBRARY = os.path.dirname(os.__file__)
+ENDING = ".%s.pyc" % sys.implementation.cache_tag
+RARE = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter"}
+RARE |= {"distutils", "encodings", "pydoc_data", "curses", "turtledemo", "msilib", "__phello__"}
+
+for path, folders, files in os.walk(LIBRARY):
+    folders[:] = [name for name in folders if name not in RARE]
+    if os.path.basename(path) == "__pycache__":
+        kept = FOLDER + os.path.dirname(path)
+        os.makedirs(kept, exist_ok=True)
+        for name in {name for name in files if name.endswith(ENDING)}.difference(os.listdir(kept)):
+            os.symlink(os.path.join(path, name), os.path.join(kept, name))
