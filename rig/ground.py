@@ -83,6 +83,18 @@ def ip(*commands: str, netns: str = "") -> None:
     call("ip", *where, "-force", "-batch", "-", stdin="\n".join(commands))
 
 
+def make_room(neighbours: int) -> None:
+    """Let this machine know the addresses of so many neighbours: the kernel counts those of all namespaces (arp(7)).
+
+    It stays so; what there is more room for already is left as it is.
+    """
+    for number, few in ((1, 1), (2, 2), (3, 4)):  # of gc_thresh3 there are no more
+        limit = Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
+        if int(limit.read_text()) < neighbours * few:
+            with suppress(OSError):  # of a container that may not: it matters for a hundred hosts
+                limit.write_text(str(neighbours * few))
+
+
 def network(name: str) -> str:
     """Give the first three numbers of the addresses of the rig called `name`."""
     return "10.77." + name.lstrip("abcdefghijklmnopqrstuvwxyz")

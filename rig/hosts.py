@@ -36,6 +36,7 @@ from rig.ground import (
     claimed,
     ip,
     kill,
+    make_room,
     network,
     supported,
     sweep,
@@ -305,6 +306,7 @@ class Fleet:
         ip("link set lo up", f"addr add {host.address}/24 dev eth0", "link set eth0 up", netns=host.netns)
 
     def _boot(self, hosts: list[Host]) -> list[Host]:
+        make_room(10 * len(self.hosts))  # each knows the gateway and both proxies, and these know each
         for host in hosts:
             host.start()
         for host in hosts:

@@ -487,6 +487,40 @@ def test_several_commands_share_one_connection(machines: Machines) -> None:
     assert machine.log.read_text().count("Accepted publickey") == 1
 
 
+@only("paramiko")
+def test_a_host_need_not_allow_a_session_that_is_not_used_yet(machines: Machines) -> None:
+    (machine,) = machines(1, settings="MaxSessions 2\n")
+    remote = connect(machine)
+    held = remote.start(("sh", "-c", "echo held; cat"))
+    assert held.receive() == "held"
+    assert remote.run(("echo", "once")).stdout == "once\n"
+    held.finish()
+    assert [remote.run(("echo", word)).stdout for word in "abc"] == ["a\n", "b\n", "c\n"]
+    remote.close()
+
+
+@only("paramiko")
+def test_whoever_goes_on_after_the_end_of_a_connection_is_told_each_time(machines: Machines) -> None:
+    remote = connect(*machines(1))
+    remote.close()
+    for _ in "ab":
+        with pytest.raises(Unreachable, match="the connection was lost"):
+            remote.run(("true",))
+
+
+@only("paramiko")
+def test_a_host_may_close_what_was_opened_and_not_used(machines: Machines) -> None:
+    """As sshd does with a ChannelTimeout."""
+    (machine,) = machines(1)
+    remote = connect(machine)
+    spares = remote._sessions._spare
+    spare = spares.get()
+    spare.result().close()
+    spares.put(spare)
+    assert remote.run(("echo", "here")).stdout == "here\n"
+    remote.close()
+
+
 def test_a_host_that_takes_no_more_commands_is_told_and_no_other_connection_is_made(machines: Machines) -> None:
     own = HOW["connector"] == "openssh"  # whose connection is a session itself
     (machine,) = machines(1, settings=f"MaxSessions {2 + own}\n")

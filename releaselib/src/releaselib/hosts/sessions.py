@@ -7,6 +7,7 @@ it has taken the command.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -28,24 +29,23 @@ class Sessions:
 
         Raises what Paramiko does when the connection is lost.
         """
-        self._ask_for_one()
-        channel = self._opened()
+        try:
+            channel = self._opened()
+        finally:
+            self._ask_for_one()
         channel._wait_for_event = lambda: None  # for what exec_command would wait for
         channel.exec_command(command)
         return channel
-
-    def close(self) -> None:
-        """Ask for no more."""
-        self._opener.shutdown(wait=False)
 
     def _ask_for_one(self) -> None:
         self._spare.put(self._opener.submit(self._open))
 
     def _opened(self) -> paramiko.Channel:
-        try:
-            return self._spare.get().result()
-        except Exception:  # a server may allow no spare one (sshd_config(5), MaxSessions)
-            return self._open()
+        # A server may allow no spare one, or close one that nobody uses (sshd_config(5), MaxSessions, ChannelTimeout).
+        with suppress(Exception):
+            if not (spare := self._spare.get().result()).closed:
+                return spare
+        return self._open()
 
     def _open(self) -> paramiko.Channel:
         return self._transport.open_session(timeout=self._timeout)

@@ -84,7 +84,6 @@ class Ssh:
 
     def close(self) -> None:
         """Close the connection."""
-        self._sessions.close()
         _close(self.hops)
 
 

@@ -53,14 +53,22 @@ def fresh(requirements: Collection[str]) -> Iterator[Environment]:
     cache.mkdir(0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{datetime.date.today()}-", dir=cache) as scratch:
         folder = Path(scratch) / "environment"
-        shutil.copytree(_kept(cache, requirements), folder, symlinks=True, copy_function=os.link)
+        shutil.copytree(_kept(cache, requirements), folder, symlinks=True, copy_function=_linked)
         yield Environment(folder)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system can
+        shutil.copy2(source, target)
 
 
 def _kept(cache: Path, requirements: Collection[str]) -> Path:
     """The environment of today with these requirements, made where it is missing; those of other days go then."""
     today = datetime.date.today()
-    known = (sys.version, sys.base_prefix, Path(os.environ["UV_CONSTRAINT"]).read_text("utf-8"), *sorted(requirements))
+    constraints = Path(os.environ.get("UV_CONSTRAINT", os.devnull)).read_text("utf-8")
+    known = (sys.version, sys.base_prefix, constraints, *sorted(requirements))
     kept = cache / f"{today}-{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}"
     if kept.exists():
         return kept
