@@ -515,7 +515,7 @@ def test_a_host_may_close_what_was_opened_and_not_used(machines: Machines) -> No
     remote = connect(machine)
     spares = remote._sessions._spare
     spare = spares.get()
-    spare.result().close()
+    spare.close()
     spares.put(spare)
     assert remote.run(("echo", "here")).stdout == "here\n"
     remote.close()

@@ -6,7 +6,7 @@ it has taken the command.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -20,8 +20,7 @@ class Sessions:
 
     def __init__(self, transport: paramiko.Transport, timeout: float) -> None:
         self._transport, self._timeout = transport, timeout
-        self._opener = ThreadPoolExecutor(1)
-        self._spare: SimpleQueue[Future[paramiko.Channel]] = SimpleQueue()
+        self._spare: SimpleQueue[paramiko.Channel | None] = SimpleQueue()
         self._ask_for_one()
 
     def start(self, command: str) -> paramiko.Channel:
@@ -38,14 +37,18 @@ class Sessions:
         return channel
 
     def _ask_for_one(self) -> None:
-        self._spare.put(self._opener.submit(self._open))
+        def ask() -> None:
+            spare = None
+            with suppress(Exception):  # a server may allow no spare one (sshd_config(5), MaxSessions)
+                spare = self._open()
+            self._spare.put(spare)
+
+        threading.Thread(target=ask, daemon=True).start()
 
     def _opened(self) -> paramiko.Channel:
-        # A server may allow no spare one, or close one that nobody uses (sshd_config(5), MaxSessions, ChannelTimeout).
-        with suppress(Exception):
-            if not (spare := self._spare.get().result()).closed:
-                return spare
-        return self._open()
+        spare = self._spare.get()
+        # One that nobody used for long may have been closed (ChannelTimeout).
+        return spare if spare and not spare.closed else self._open()
 
     def _open(self) -> paramiko.Channel:
         return self._transport.open_session(timeout=self._timeout)
