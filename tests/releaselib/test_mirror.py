@@ -184,6 +184,8 @@ def own(shelf: Index, name: str, *, requires: Sequence[str] = ()) -> None:
     packages = Path(shelf.folder) / "packages"
     real.wheel(packages, name, "1.0", requires=requires)
     (packages / f"{name.replace('-', '_')}-1.0.tar.gz").write_bytes(b"")
+    while len(index.of(shelf).files(name)) < 2:  # the server hears of a file that comes by itself a little later
+        pass
 
 
 def test_a_public_package_of_the_name_of_the_teams_own_is_never_taken(shelf: Index, world: Path) -> None:
