@@ -88,11 +88,11 @@ def make_room(neighbours: int) -> None:
 
     It stays so; what there is more room for already is left as it is.
     """
-    for number, few in ((1, 1), (2, 2), (3, 4)):  # of gc_thresh3 there are no more
-        limit = Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
-        if int(limit.read_text()) < neighbours * few:
-            with suppress(OSError):  # of a container that may not: it matters for a hundred hosts
-                limit.write_text(str(neighbours * few))
+    with suppress(OSError):  # of a container that may not, or sees no such file: it matters for a hundred hosts
+        for number, times in ((1, 1), (2, 2), (3, 4)):  # of gc_thresh3 there are no more
+            limit = Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
+            if int(limit.read_text()) < neighbours * times:
+                limit.write_text(str(neighbours * times))
 
 
 def network(name: str) -> str:

@@ -97,7 +97,8 @@ def test_a_decision_touches_no_machine(name: str) -> None:
 
 
 CONNECTING = {
-    f"hosts.{name}" for name in ("connection", "fleet", "scripts", "ssh", "openssh", "ssh_text", "here", "terminal")
+    f"hosts.{name}"
+    for name in ("connection", "fleet", "scripts", "ssh", "sessions", "openssh", "ssh_text", "here", "terminal")
 }
 """What makes connections; what is done on a host stands on it."""
 TEXT = {"hosts.site"}

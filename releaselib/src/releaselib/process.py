@@ -94,9 +94,7 @@ def run(
     """
     before = os.environ if inherited is None else inherited
     try:
-        with patience(
-            lambda: f"{argv[2].rpartition('.')[2] if tuple(argv[1:2]) == ('-m',) else Path(argv[0]).name} is at work"
-        ):
+        with patience(lambda: f"{_name(argv)} is at work"):
             output = _finished(argv, cwd, {**before, **(env or {})}, seconds, stopper)
     except FileNotFoundError:
         raise error(

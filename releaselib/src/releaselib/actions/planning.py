@@ -41,7 +41,9 @@ class Seen:
 
 
 def looked_at(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
-    """The app hosts that an action needs to see. Going back and switching need the proxies alone. Pure."""
+    """The app hosts that an action needs to see. Going back and switching need the proxies alone, as long
+    as they know enough. Pure.
+    """
     hosts = select(stage.app, wanted.hosts, wanted.exclude)
     return () if stage.proxy and "stage" not in PHASES[action] else hosts
 
