@@ -153,7 +153,22 @@ unpack_files() { # unpack_files FOLDER
     run_python "$common_unpack_py" "$1"
 }
 
-# What ran comes back when the machine was restarted: by systemd, else by cron; facts.py tells by what.
+cron_entry() { # as sh reads it
+    case $boot in
+        *[!A-Za-z0-9/._-]*) run_python 'import shlex, sys; print("@reboot", shlex.quote(sys.argv[1]))' "$boot" ;;
+        *) echo "@reboot $boot" ;;
+    esac
+}
+
+starts_again() { # prints what starts the slots again after a restart of the machine
+    if [ -e "$boot_unit" ] || [ -e "$HOME/.config/systemd/user/$(basename "$boot_unit")" ]; then
+        echo systemd
+    elif crontab -l 2>/dev/null | grep -qF "$(cron_entry)"; then
+        echo cron
+    fi
+}
+
+# What ran comes back when the machine was restarted: by systemd, else by cron.
 boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or without them
     [ -e "$1/boot.sh" ] || return 0
     install -m 0755 "$1/boot.sh" "$boot"
@@ -170,10 +185,9 @@ boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or with
                 systemctl --user enable -q "$(basename "$unit")" || true
         fi
     elif command -v crontab >/dev/null; then
-        entry=$boot # sh reads it
-        case $boot in *[!A-Za-z0-9/._-]*) entry=$(run_python 'import shlex, sys; print(shlex.quote(sys.argv[1]))' "$boot") ;; esac
-        crontab -l 2>/dev/null | grep -qF "@reboot $entry" ||
-            { crontab -l 2>/dev/null || true; echo "@reboot $entry"; } | crontab - || true
+        entry=$(cron_entry)
+        crontab -l 2>/dev/null | grep -qF "$entry" ||
+            { crontab -l 2>/dev/null || true; echo "$entry"; } | crontab - || true
     fi
     rm -f "$1/boot.sh" "$1/boot.service"
 }

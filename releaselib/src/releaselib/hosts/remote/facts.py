@@ -1,20 +1,16 @@
-"""facts.py JSON: what a host holds now, as one JSON object. Changes nothing.
+"""facts.py JSON BOOT: what a host holds now, as one JSON object. Changes nothing.
 
 JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "listen": [port, ...],
 "tls": [certificate, key] or [], "journal": how many last lines of it, 0 where there is none, "sudo": whether root is
-needed}
+needed}. BOOT: what starts the slots again after a restart of the machine; "systemd", "cron" or "".
+Each host runs it with each look, so that what only some need is imported only there.
 """
 
 import fcntl
-import glob
-import importlib.util
 import itertools
 import json
 import os
-import platform
 import re
-import shlex
-import subprocess
 import sys
 import time
 
@@ -28,6 +24,13 @@ def read(path):
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def names(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def command(pid):
@@ -59,9 +62,10 @@ def owners(inodes, likely=()):
     for pid in itertools.chain(likely, (name for name in os.listdir("/proc") if name.isdigit())):
         if len(found) == len(inodes):
             break
-        for fd in glob.glob("/proc/%s/fd/*" % pid):
+        folder = "/proc/%s/fd" % pid
+        for fd in names(folder):
             try:
-                target = os.readlink(fd)
+                target = os.readlink(os.path.join(folder, fd))
             except OSError:
                 continue
             if target.startswith("socket:[") and target[8:-1] in inodes:
@@ -131,11 +135,10 @@ def target(link):
 def served():
     """What is known here of each slot."""
     found = {}
-    for path in glob.glob(os.path.join(PATHS["served"], "?", "release.json")):
-        slot = path.split("/")[-2]
+    for slot in names(PATHS["served"]):
         try:
-            known = json.loads(read(path))
-        except ValueError:  # cut off by a crash
+            known = json.loads(read(os.path.join(PATHS["served"], slot, "release.json")))
+        except ValueError:  # none, or cut off by a crash
             continue
         if os.path.exists(os.path.join(PATHS["served"], slot, slot)):
             found[slot] = known
@@ -158,16 +161,9 @@ def listener(port):
     return command(pid) if pid else "a process of another user"
 
 
-def boot():
-    """What starts everything again after a restart of the machine."""
-    home = os.path.join(os.path.expanduser("~"), ".config/systemd/user", os.path.basename(PATHS["boot_unit"]))
-    if os.path.exists(PATHS["boot_unit"]) or os.path.exists(home):
-        return "systemd"
-    try:
-        table = subprocess.run(["crontab", "-l"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    except OSError:
-        return ""
-    return "cron" if ("@reboot " + shlex.quote(PATHS["boot"])).encode() in table else ""
+def has(module):
+    """Whether Python's standard library has it: Debian brings some of it in packages of their own."""
+    return any(os.path.isdir(os.path.join(folder, module)) for folder in sys.path)
 
 
 def certificate():
@@ -175,6 +171,7 @@ def certificate():
     if not WANTED["tls"]:
         return {}
     import ssl
+    import subprocess
     import tempfile
 
     try:
@@ -199,6 +196,8 @@ def certificate():
 
 def sudo():
     """Why sudo does not work here without a password; nothing where it does."""
+    import subprocess
+
     try:
         done = subprocess.run(["sudo", "-n", "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
@@ -222,16 +221,16 @@ journal = read(PATHS["journal"]).rstrip().split("\n") if WANTED["journal"] else 
 fence = read(PATHS["fence_file"]).strip()
 facts = {
     "locked": locked(),
-    "python": platform.python_version(),
-    "machine": platform.machine(),
+    "python": sys.version.split()[0],
+    "machine": os.uname().machine,
     "journal": journal[-WANTED["journal"] :] if WANTED["journal"] else [],
     "lines": len(journal),
     "fence": int(fence) if fence.isdigit() else 0,
     "frozen": read(PATHS["frozen"]),
-    "boot": boot(),
+    "boot": sys.argv[2],
 }
 if WANTED["ports"]:
-    facts["venv"] = bool(importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"))
+    facts["venv"] = has("venv") and has("ensurepip")
     facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
     facts["ports"] = ports(facts["slots"])
 if WANTED["probe"]:
