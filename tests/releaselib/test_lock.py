@@ -239,6 +239,21 @@ def test_a_full_disk_is_told_and_nothing_goes_on(here: Fleet) -> None:
         assert "Is a directory" in caught.value.cause
 
 
+def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told_by_the_next(here: Fleet) -> None:
+    with hold(here) as lock:
+        lock.write(BEGAN, wait=False)
+        lock.write(Staged("a"), wait=False)
+        lock.write(Switched("a"))
+        assert read_journal(here, 9).events == (BEGAN, Staged("a"), Switched("a"))
+        Path(here.stage.paths.journal).unlink()
+        Path(here.stage.paths.journal).mkdir()
+        lock.write(Staged("b"), wait=False)
+        with pytest.raises(CommandFailed) as caught:
+            lock.tell("pulse")
+        assert caught.value.what.startswith("local: the journal cannot be written")
+        assert "Is a directory" in caught.value.cause
+
+
 def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path) -> None:
     """Here two prefixes of this machine stand for two lock hosts."""
     stage = real.stage(short)

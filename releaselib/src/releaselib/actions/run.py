@@ -6,7 +6,7 @@ from pathlib import Path
 from releaselib.actions.early import Early
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Event, Report
+from releaselib.decide.journal import Event, Report, Staged, Switched
 from releaselib.decide.plan import Plan
 from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
@@ -58,9 +58,12 @@ class Run:
         slot.well(remote, self.plan.slot)
 
     def record(self, event: Event) -> None:
-        """Write an event to the journal. Raises CommandFailed, with what visitors get."""
+        """Write an event to the journal. Raises CommandFailed, with what visitors get.
+
+        It waits until that is done but for what tells only what each look at the hosts can see, too.
+        """
         try:
-            self.lock.write(event)
+            self.lock.write(event, wait=not isinstance(event, (Staged, Switched)))
         except CommandFailed as error:
             if self.switched:
                 error.what += f"; visitors get {self.plan.release.version} (slot {self.plan.slot})"

@@ -9,7 +9,9 @@ it. So a holder that was cut off and lives on can do no harm.
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -39,35 +41,52 @@ class Lock:
 
     def __init__(self, held: Mapping[Host, Running], found: Mapping[Host, dict[str, Any]]) -> None:
         self._held = dict(held)
+        self._owed = Counter[Host]()  # answers
         self._talking = threading.Lock()
-        self._lost = ""
+        self._lost: tuple[Host, str] | None = None  # where, and why
         self.fence = max(one["fence"] for one in found.values()) + 1
         self.frozen = next((one["frozen"] for one in found.values() if one["frozen"]), "")
 
-    def write(self, event: Event) -> None:
-        """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost."""
-        self.tell(f"write {written(event)}")
+    def write(self, event: Event, *, wait: bool = True) -> None:
+        """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost.
 
-    def tell(self, words: str, hosts: list[Host] | None = None) -> None:
-        """Have something done by what holds the lock on every lock host (see lock.py)."""
+        Without ``wait`` it is on its way, in front of every later one, of which the first that waits hears of it.
+        """
+        self.tell(f"write {written(event)}", wait=wait)
+
+    def tell(self, words: str, hosts: Iterable[Host] = (), *, wait: bool = True) -> None:
+        """Have something done by what holds the lock on every lock host (see lock.py); all are told at once."""
         with self._talking:
             for host in hosts or self._held:
-                answer = self._lost or self._answer(host, words)
-                if answer != "done":
-                    self._lost = answer
-                    raise CommandFailed(
-                        f"{host.name}: the journal cannot be written, so the lock is not held: "
-                        "whoever takes it now is safe from this command",
-                        cause=answer,
-                        next_step="fab status",
-                    )
+                self._send(host, words)
+            for host in self._held if wait else ():
+                self._receive(host)
+            if self._lost:
+                host, why = self._lost
+                raise CommandFailed(
+                    f"{host.name}: the journal cannot be written, so the lock is not held: "
+                    "whoever takes it now is safe from this command",
+                    cause=why,
+                    next_step="fab status",
+                )
 
-    def _answer(self, host: Host, words: str) -> str:
+    def _send(self, host: Host, words: str) -> None:
         try:
-            self._held[host].send(words)
-            return self._held[host].receive() or f"{host.name}: {_last_lines(self._held[host])}"
+            if not self._lost:
+                self._held[host].send(words)
+                self._owed[host] += 1
         except LOST as error:
-            return str(error)
+            self._lost = host, str(error)
+
+    def _receive(self, host: Host) -> None:
+        try:
+            while self._owed[host] and not self._lost:
+                answer = self._held[host].receive() or f"{host.name}: {_last_lines(self._held[host])}"
+                self._owed[host] -= 1
+                if answer != "done":
+                    self._lost = host, answer
+        except LOST as error:
+            self._lost = host, str(error)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -88,8 +107,12 @@ class Lock:
 
     def release(self) -> None:
         """Give it up."""
-        for running in self._held.values():
-            _last_lines(running)
+        _end(self._held.values())
+
+
+def _end(held: Iterable[Running]) -> None:
+    with ThreadPoolExecutor() as pool:
+        pool.map(_last_lines, held)
 
 
 def _last_lines(running: Running) -> str:
@@ -166,8 +189,7 @@ def _taken(fleet: Fleet, holder: str) -> tuple[dict[Host, Running], dict[Host, d
         if lost and (fleet.stage.proxy or not held):
             raise lost[0]
     except BaseException:
-        for running in held.values():
-            _last_lines(running)
+        _end(held.values())
         raise
     return held, found
 

@@ -161,7 +161,7 @@ cron_entry() { # as sh reads it
 }
 
 starts_again() { # prints what starts the slots again after a restart of the machine
-    if [ -e "$boot_unit" ] || [ -e "$HOME/.config/systemd/user/$(basename "$boot_unit")" ]; then
+    if [ -e "$boot_unit" ] || [ -e "${HOME:-}/.config/systemd/user/${boot_unit##*/}" ]; then
         echo systemd
     elif crontab -l 2>/dev/null | grep -qF "$(cron_entry)"; then
         echo cron
@@ -177,12 +177,12 @@ boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or with
             sed -i "s/^Type=/User=$(id -un)\nType=/" "$1/boot.service"
             cmp -s "$1/boot.service" "$boot_unit" || {
                 as_root install -m 0644 "$1/boot.service" "$boot_unit" && as_root systemctl daemon-reload &&
-                    as_root systemctl enable -q "$(basename "$boot_unit")"
+                    as_root systemctl enable -q "${boot_unit##*/}"
             } || true
         else
-            unit=$HOME/.config/systemd/user/$(basename "$boot_unit")
+            unit=$HOME/.config/systemd/user/${boot_unit##*/}
             mkdir -p "$(dirname "$unit")" && install -m 0644 "$1/boot.service" "$unit" && loginctl enable-linger &&
-                systemctl --user enable -q "$(basename "$unit")" || true
+                systemctl --user enable -q "${unit##*/}" || true
         fi
     elif command -v crontab >/dev/null; then
         entry=$(cron_entry)

@@ -1,22 +1,28 @@
-"""nginx_ask.py URL EXPECTED SECONDS: asks until the answer is the expected one."""
+"""nginx_ask.py SECONDS (URL EXPECTED)...: asks one after the other until the answer is the expected one."""
 
 import sys
 import time
 import urllib.error
 import urllib.request
 
-url, expected, seconds = sys.argv[1:]
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-end = time.monotonic() + float(seconds)
-while True:
+end = time.monotonic() + float(sys.argv[1])
+
+
+def answer(url):
     try:
-        answer = opener.open(url, timeout=5).read().decode("utf-8", "replace").strip()
+        return opener.open(url, timeout=5).read().decode("utf-8", "replace").strip()
     except urllib.error.HTTPError as error:
-        answer = "%s %s" % (error.code, error.reason)
+        return "%s %s" % (error.code, error.reason)
     except Exception as error:
-        answer = str(error)
-    if answer == expected:
-        break
-    if time.monotonic() > end:
-        sys.exit("nginx answers at %s: %s (expected: %s)" % (url, answer, expected))
-    time.sleep(0.02)
+        return str(error)
+
+
+for url, expected in zip(sys.argv[2::2], sys.argv[3::2]):
+    while True:
+        told = answer(url)
+        if told == expected:
+            break
+        if time.monotonic() > end:
+            sys.exit("nginx answers at %s: %s (expected: %s)" % (url, told, expected))
+        time.sleep(0.02)

@@ -36,8 +36,7 @@ if [ -n "$adopt" ] && [ ! -L "$live" ]; then
 fi
 
 loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
-    run_python "$nginx_ask_py" "$probe/-/config" "$digest" "$1" &&
-        run_python "$nginx_ask_py" "$probe/-/ready" ready "$1"
+    run_python "$nginx_ask_py" "$1" "$probe/-/config" "$digest" "$probe/-/ready" ready
 }
 entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
 

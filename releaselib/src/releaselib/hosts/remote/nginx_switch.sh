@@ -9,4 +9,4 @@ fi
 [ -e "$served/$slot/$slot" ] || fail 80 "slot $slot was not made ready on this proxy"
 link "slots/$slot" "$live"
 rm -f "$canary" # all visitors get one slot now
-run_python "$nginx_ask_py" "$probe/-/release" "$serves" 5 || fail 77 "nginx does not serve slot $slot"
+run_python "$nginx_ask_py" 5 "$probe/-/release" "$serves" || fail 77 "nginx does not serve slot $slot"
