@@ -17,7 +17,7 @@ import pytest
 
 import real
 from releaselib import config, index
-from releaselib.actions import machines, release, slots, status
+from releaselib.actions import machines, rehearse, release, slots, status
 from releaselib.config.inventory import Host as Address
 from releaselib.config.tables import Index
 from releaselib.decide.journal import Failed, written
@@ -74,12 +74,12 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(shop: Shop) -> Non
 
 def test_a_host_with_a_changed_key_is_left_out_when_hosts_may_fail(shop: Shop) -> None:
     with other_key(shop.app[1]):
-        assert "its host key has changed" in shop.refused(3, status.doctor, "")
-        assert "(4 app hosts, 2 proxies)" in status.doctor(shop.configured(max_failures="20%"), "test", "")
+        assert "its host key has changed" in shop.refused(3, rehearse.doctor, "")
+        assert "(4 app hosts, 2 proxies)" in rehearse.doctor(shop.configured(max_failures="20%"), "test", "")
 
 
 def test_hosts_without_the_wanted_python_are_named(shop: Shop) -> None:
-    text = shop.refused(3, status.doctor, "", stage={"python": "3.99"})
+    text = shop.refused(3, rehearse.doctor, "", stage={"python": "3.99"})
     assert f"{shop.app[0].address}: there is no such Python on this host" in text
     for host in shop.app + shop.proxy:
         assert host.address in text
@@ -100,9 +100,9 @@ def test_a_python_that_makes_no_virtualenv_is_named_with_the_package_to_install(
     for host in shop.app + shop.proxy:
         host.run(BARE)
     bare = {"python": "/opt/bare/bin/python3"}
-    assert "nothing stands against" in status.doctor(shop.configured(**bare), "test", "")
+    assert "nothing stands against" in rehearse.doctor(shop.configured(**bare), "test", "")
     with no_uv(shop):
-        text = shop.refused(3, status.doctor, "", stage=bare)
+        text = shop.refused(3, rehearse.doctor, "", stage=bare)
     assert f"{shop.app[0].address}: its Python makes no virtualenvs: apt-get install python3-venv" in text
 
 
@@ -122,7 +122,7 @@ def test_sudo_that_asks_for_a_password_is_named_before_anything_is_staged(shop: 
     """The user `deploy` is in no sudoers file, so sudo would ask."""
     before = shop.state()
     settings = {"user": "deploy", "sudo": True, "nginx": "system", "prefix": "/home/deploy/shop"}
-    text = shop.refused(3, status.doctor, "", stage=settings)
+    text = shop.refused(3, rehearse.doctor, "", stage=settings)
     for host in shop.proxy:
         assert f"{host.address}: " in text
     assert "sudo = true, but sudo does not work there: sudo: a password is required" in text
@@ -132,7 +132,7 @@ def test_sudo_that_asks_for_a_password_is_named_before_anything_is_staged(shop: 
 def test_a_name_that_does_not_resolve_is_named(shop: Shop) -> None:
     before = shop.state()
     hosts = (Address(address="nowhere.invalid"), *shop.configured().stage("test").app[1:])
-    text = shop.refused(6, status.doctor, "", stage={"app": hosts})
+    text = shop.refused(6, rehearse.doctor, "", stage={"app": hosts})
     assert "nowhere.invalid: cannot be reached: [Errno -2] Name or service not known" in text
     assert shop.state() == before
 
@@ -665,7 +665,7 @@ def test_the_live_slot_is_safe_while_an_nginx_is_off(shop: Shop) -> None:
         shop.start_nginx()
         wait_for(lambda: len(shop.served()) == 1, "nginx to serve")
     assert shop.state() == before
-    assert "nothing stands against" in status.doctor(shop.configured(), "test", "")
+    assert "nothing stands against" in rehearse.doctor(shop.configured(), "test", "")
 
 
 # --- what takes long
@@ -760,15 +760,15 @@ def test_what_serves_visitors_is_not_stopped_unless_that_is_said_to_be_meant(sho
 def test_doctor_finds_a_wrong_password_and_an_app_that_is_stopped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv(PASSWORD, "guess")
-        assert "refuses the password of releaser" in shop.failed(7, status.doctor, "HEAD")
+        assert "refuses the password of releaser" in shop.failed(7, rehearse.doctor, "HEAD")
     stopped = shop.app[0]
-    assert "look at" not in status.doctor(shop.configured(), "test", "HEAD")
+    assert "look at" not in rehearse.doctor(shop.configured(), "test", "HEAD")
     with shop.losing(kind="websocket"):
         slots.supervise(shop.configured(), "test", "shutdown", Wanted(hosts=stopped.address), yes=True)
-    assert f"does not run there: {stopped.address}" in status.doctor(shop.configured(), "test", "HEAD")
+    assert f"does not run there: {stopped.address}" in rehearse.doctor(shop.configured(), "test", "HEAD")
     with shop.reloading():
         release.join(shop.configured(), "test")
-    assert "look at" not in status.doctor(shop.configured(), "test", "HEAD")
+    assert "look at" not in rehearse.doctor(shop.configured(), "test", "HEAD")
 
 
 def test_one_host_that_fails_does_not_hide_what_the_others_say(shop: Shop) -> None:

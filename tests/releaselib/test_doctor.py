@@ -10,7 +10,7 @@ import pytest
 import real
 from releaselib import config
 from releaselib.actions.machines import control_nginx
-from releaselib.actions.status import doctor
+from releaselib.actions.rehearse import doctor
 from releaselib.config.file import Project
 from releaselib.errors import ConfigError
 from releaselib.index.simple import PASSWORD

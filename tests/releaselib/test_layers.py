@@ -158,6 +158,10 @@ def loaded(*names: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_a_status_needs_nothing_of_what_builds_and_resolves() -> None:
+    assert {"releaselib.actions.wheels", "releaselib.wheels"} & loaded("releaselib.actions.status") == set()
+
+
 def test_the_actions_are_imported_without_fabric() -> None:
     found = loaded(*(f"releaselib.{name}" for name in MODULES if folder(name) == "actions"))
     assert found & {"fabric", "invoke", "paramiko", "git", "twine", "mousebender"} == set()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         maintain as maintain,
     )
     from releaselib.actions.programs import move_programs as move_programs
+    from releaselib.actions.rehearse import doctor as doctor, drill as drill
     from releaselib.actions.release import (
         deploy as deploy,
         join as join,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
         validate as validate,
     )
     from releaselib.actions.status import (
-        doctor as doctor,
-        drill as drill,
         freeze as freeze,
         history as history,
         lock_state as lock_state,
@@ -67,10 +66,11 @@ PUBLIC = {
     "actions.indexes": "list_index serve_index sync",
     "actions.machines": "control_nginx execute logs maintain",
     "actions.programs": "move_programs",
+    "actions.rehearse": "doctor drill",
     "actions.release": "deploy join plan quickdeploy release rollback switch sync_proxies",
     "actions.repository": "create_repository make_release update_template",
     "actions.slots": "remove settings supervise validate",
-    "actions.status": "doctor drill freeze history lock_state status",
+    "actions.status": "freeze history lock_state status",
     "actions.wheels": "build latest_version next_version publish",
     "config.file": "load",
     "decide.release": "Wanted",

@@ -1,18 +1,14 @@
-"""Looks at a stage that change nothing: status, history, lock, doctor."""
+"""Looks at a stage that change nothing: status, history, lock."""
 
 import json
 from dataclasses import dataclass, field
 
-from releaselib import index
-from releaselib.actions.planning import checked_for, planned
 from releaselib.actions.session import now, session, who
-from releaselib.actions.wheels import require_dependencies
 from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import Event
 from releaselib.decide.problems import problems
 from releaselib.decide.programs import astray
-from releaselib.decide.release import Wanted
 from releaselib.decide.seen import UNSET, SlotSeen
 from releaselib.decide.slots import rollback_slot
 from releaselib.decide.view import View
@@ -84,7 +80,7 @@ def described(stage: Stage, view: View) -> Status:
         warm = [f"{words}: fab rollback leads there" if words.startswith(f"slot {back}:") else words for words in warm]
     except Refused:  # there is nothing to go back to
         pass
-    return Status(stage.name, view.live, view.version, stage.address, rows, warm, _notes(view, stage))
+    return Status(stage.name, view.live, view.version, stage.address, rows, warm, notes(view, stage))
 
 
 def _state(view: View, name: str, one: SlotSeen, left_out: bool) -> str:
@@ -95,8 +91,8 @@ def _state(view: View, name: str, one: SlotSeen, left_out: bool) -> str:
     return state if one.running else f"{state}, stopped"
 
 
-def _notes(view: View, stage: Stage) -> list[str]:
-    """What needs a look."""
+def notes(view: View, stage: Stage) -> list[str]:
+    """What needs a look, in words. Pure."""
     this = f"--stage {stage.name}"
     notes = [*problems(view, stage), *(lost.words for lost in view.lost.values())]
     if view.history.holder:
@@ -145,52 +141,6 @@ def history(project: Project, stage: str, number: int) -> list[Event]:
         raise ConfigError(f"--number {number} would show nothing", next_step="fab history --number 20")
     with session(project, stage, start=False) as at:
         return list(lock.read_journal(at.fleet, number).events)
-
-
-def doctor(project: Project, stage: str, ref: str) -> str:
-    """Everything that would stop a release, at once. Raises what a release would raise."""
-    with session(project, stage) as at:
-        seen = checked_for(at, "release", Wanted(ref=ref))
-        view = seen.view
-        if view.history.holder:
-            raise lock.taken(at.stage, view.history.holder)
-        if view.frozen:
-            raise lock.frozen_by(at.stage, view.frozen)
-        planned(seen)
-        index.of(at.stage.index).check_password()
-        require_dependencies(at, view, seen.source.commit if seen.source else "")
-        hosts = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
-        days = [seen.certificate["days"] for seen in view.proxy.values() if seen.certificate]
-        good = f"\nthe certificate is good for {min(days)} days" if days else ""
-        notes = good + "".join(f"\nlook at: {note}" for note in _notes(view, at.stage))
-        return f"nothing stands against a release to {stage} ({hosts}){_boot(at.stage, view)}{notes}"
-
-
-def _boot(stage: Stage, view: View) -> str:
-    """What starts the app hosts' slots again after a restart of the machine, in words."""
-    if stage.local or not stage.boot or not view.live:
-        return ""
-    kinds = {seen.boot: [h.name for h, one in view.app.items() if one.boot == seen.boot] for seen in view.app.values()}
-    none = kinds.pop("", [])
-    told = "".join(
-        f"\nafter a restart of {len(names)} app hosts {kind} starts them again" for kind, names in kinds.items()
-    )
-    return told + f"\nafter a restart nothing starts on {', '.join(none)}: there is neither systemd nor cron" * bool(
-        none
-    )
-
-
-def drill(project: Project, stage: str) -> str:
-    """Rehearse a rollback: everything but the renaming of the link; says how long it would take. Raises Refused."""
-    with session(project, stage) as at, at.locked("drill"):
-        plan = planned(checked_for(at, "rollback", Wanted()))
-        at.clock.phase("")
-        so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
-        if plan.phases[0].name != "switch":
-            names = ", ".join(phase.name for phase in plan.phases)
-            return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"
-        took = f"{so_far:.1f} s until here, and {last:.1f} s for the switch and its proof, as the last time"
-        return f"a rollback to {plan.release.version} (slot {plan.slot}) is ready on {len(plan.proxy)} proxies: {took}"
 
 
 def lock_state(project: Project, stage: str) -> str:

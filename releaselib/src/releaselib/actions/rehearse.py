@@ -1,0 +1,58 @@
+"""Rehearsals, which change nothing: whatever would stop a release, and how long a rollback would take."""
+
+from releaselib import index
+from releaselib.actions.planning import checked_for, planned
+from releaselib.actions.session import session
+from releaselib.actions.status import notes
+from releaselib.actions.wheels import require_dependencies
+from releaselib.config import Project
+from releaselib.config.stage import Stage
+from releaselib.decide.release import Wanted
+from releaselib.decide.view import View
+from releaselib.hosts import lock
+
+
+def doctor(project: Project, stage: str, ref: str) -> str:
+    """Everything that would stop a release, at once. Raises what a release would raise."""
+    with session(project, stage) as at:
+        seen = checked_for(at, "release", Wanted(ref=ref))
+        view = seen.view
+        if view.history.holder:
+            raise lock.taken(at.stage, view.history.holder)
+        if view.frozen:
+            raise lock.frozen_by(at.stage, view.frozen)
+        planned(seen)
+        index.of(at.stage.index).check_password()
+        require_dependencies(at, view, seen.source.commit if seen.source else "")
+        hosts = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
+        days = [seen.certificate["days"] for seen in view.proxy.values() if seen.certificate]
+        good = f"\nthe certificate is good for {min(days)} days" if days else ""
+        more = good + "".join(f"\nlook at: {note}" for note in notes(view, at.stage))
+        return f"nothing stands against a release to {stage} ({hosts}){_boot(at.stage, view)}{more}"
+
+
+def _boot(stage: Stage, view: View) -> str:
+    """What starts the app hosts' slots again after a restart of the machine, in words."""
+    if stage.local or not stage.boot or not view.live:
+        return ""
+    kinds = {seen.boot: [h.name for h, one in view.app.items() if one.boot == seen.boot] for seen in view.app.values()}
+    none = kinds.pop("", [])
+    told = "".join(
+        f"\nafter a restart of {len(names)} app hosts {kind} starts them again" for kind, names in kinds.items()
+    )
+    return told + f"\nafter a restart nothing starts on {', '.join(none)}: there is neither systemd nor cron" * bool(
+        none
+    )
+
+
+def drill(project: Project, stage: str) -> str:
+    """Rehearse a rollback: everything but the renaming of the link; says how long it would take. Raises Refused."""
+    with session(project, stage) as at, at.locked("drill"):
+        plan = planned(checked_for(at, "rollback", Wanted()))
+        at.clock.phase("")
+        so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
+        if plan.phases[0].name != "switch":
+            names = ", ".join(phase.name for phase in plan.phases)
+            return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"
+        took = f"{so_far:.1f} s until here, and {last:.1f} s for the switch and its proof, as the last time"
+        return f"a rollback to {plan.release.version} (slot {plan.slot}) is ready on {len(plan.proxy)} proxies: {took}"
