@@ -98,7 +98,7 @@ def test_a_switch_that_goes_on_tells_only_of_hosts_that_are_served_from(
     view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])  # app2 was left out
     plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app, "a"))
     at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
-    journal: Any = SimpleNamespace(write=lambda event: None)
+    journal: Any = SimpleNamespace(write=lambda event, wait: None)
     run = Run(at, plan, view, journal, tmp_path)
     switching.switch(run)
     assert [host.name for host in run.hosts] == ["app1"]

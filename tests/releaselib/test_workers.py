@@ -21,7 +21,7 @@ from releaselib.hosts.fleet import Fleet
 class Journal:
     """A lock that is held and forgets what it is told."""
 
-    def write(self, event: object) -> None:
+    def write(self, event: object, wait: bool) -> None:
         """Take an event."""
 
 
