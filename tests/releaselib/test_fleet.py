@@ -186,7 +186,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
 
 
 def test_a_host_that_is_being_connected_is_waited_for(far: Fleet) -> None:
-    far.connect(far.stage.app)
+    far.connect_ahead(far.stage.app)
     with ThreadPoolExecutor() as pool:
         remote = pool.submit(far.remote, far.stage.app[0])
         Far.near.set()
@@ -199,7 +199,7 @@ def test_a_host_that_could_not_be_connected_is_tried_again_only_when_that_was_to
 ) -> None:
     monkeypatch.setattr(Far, "reason", "no route")
     Far.near.set()
-    far.connect(far.stage.app)
+    far.connect_ahead(far.stage.app)
     while not far._refused:
         pass
     with pytest.raises(Unreachable, match="far: no route"):
@@ -210,7 +210,7 @@ def test_a_host_that_could_not_be_connected_is_tried_again_only_when_that_was_to
 
 
 def test_what_is_connected_after_the_end_is_closed(far: Fleet) -> None:
-    far.connect(far.stage.app)
+    far.connect_ahead(far.stage.app)
     while not Far.tries:
         pass
     far.close()

@@ -37,7 +37,7 @@ def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Repo
     with ExitStack() as stack:
         at = stack.enter_context(session(project, stage))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        at.fleet.connect([*at.stage.proxy, *looked_at(at.stage, action, wanted)])
+        at.fleet.connect_ahead([*at.stage.proxy, *looked_at(at.stage, action, wanted)])
         build = stack.enter_context(early.begun(at, action, wanted, folder / "early"))
         try:
             lock = stack.enter_context(at.locked(f"{action} {wanted.version}".strip(), wait=wanted.wait))

@@ -81,41 +81,39 @@ class Fleet:
 
     def remote(self, host: Host) -> Remote:
         """The one connection to a host; raises Unreachable."""
-        with self._turns.setdefault(host, threading.Lock()):
+        with self._turn(host):
             if error := self._refused.pop(host, None):
                 raise error
-            remote = self._connected(host)
+            remote = self._open(host)
             remote.fence = self.fence
             return remote
 
-    def _connected(self, host: Host) -> Remote:
-        if host not in self._remotes:
-            connect = Here if host.local else CONNECTORS[self.stage.connector]
-            self._remotes[host] = connect(host, self.stage)
-        return self._remotes[host]
-
-    def connect(self, hosts: Sequence[Host]) -> None:
+    def connect_ahead(self, hosts: Sequence[Host]) -> None:
         """Begin to connect, and go on: whoever needs one of them waits for it then, or hears why there is none."""
-
         todo = iter(hosts)
 
         def work() -> None:
             for host in todo:
-                with self._turns.setdefault(host, threading.Lock()):
-                    if not self._closed:
-                        self._connect(host)
+                with self._turn(host):
+                    try:
+                        if not self._closed:
+                            self._open(host)
+                    except Unreachable as error:
+                        self._refused[host] = error
 
         for _ in range(min(self.stage.parallel, len(hosts))):
             threading.Thread(target=work, daemon=True).start()
 
-    def _connect(self, host: Host) -> None:
-        try:
-            remote = self._connected(host)
-        except Unreachable as error:
-            self._refused[host] = error
-            return
-        if self._closed:  # meanwhile
-            remote.close()
+    def _turn(self, host: Host) -> threading.Lock:
+        return self._turns.setdefault(host, threading.Lock())
+
+    def _open(self, host: Host) -> Remote:
+        if host not in self._remotes:
+            connect = Here if host.local else CONNECTORS[self.stage.connector]
+            self._remotes[host] = connect(host, self.stage)
+            if self._closed:  # meanwhile
+                self._remotes[host].close()
+        return self._remotes[host]
 
     def each(self, hosts: Sequence[Host], act: Callable[[Remote], T]) -> Results[T]:
         """Act on every host, at most ``parallel`` at once; errors become failures.
