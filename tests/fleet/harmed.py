@@ -28,10 +28,10 @@ def now(moment: str) -> None:
         os.kill(os.getpid(), getattr(signal, NUMBER))
 
 
-def writes(self: Lock, event: Event) -> None:
+def writes(self: Lock, event: Event, wait: bool) -> None:
     """As Lock.write."""
     now(f"before {event.event}")
-    write(self, event)
+    write(self, event, wait=wait)
     now(f"after {event.event}")
 
 

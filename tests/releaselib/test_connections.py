@@ -29,7 +29,7 @@ from sshd import Sshd, make_home, make_key
 from releaselib import config
 from releaselib.config.stage import Stage
 from releaselib.errors import ConfigError
-from releaselib.hosts import openssh, ssh, ssh_text
+from releaselib.hosts import openssh, ssh, ssh_text, terminal
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import CONNECTORS, EACH, connected
 from releaselib.hosts.here import Here
@@ -521,13 +521,32 @@ def test_a_host_may_close_what_was_opened_and_not_used(machines: Machines) -> No
     remote.close()
 
 
+def test_what_a_command_says_after_a_long_silence_is_heard(machines: Machines) -> None:
+    (machine,) = machines(1)
+    remote = connect(machine, command_timeout=1)
+    done = remote.run(("sh", "-c", "sleep 1.5; echo the cause >&2; exit 74"), seconds=30)
+    assert (done.code, done.stderr) == (74, "the cause\n")
+    remote.close()
+
+
+@only("paramiko")
+def test_a_terminal_takes_the_session_that_was_opened_ahead(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine,) = machines(1, settings="MaxSessions 1\n")
+    remote = connect(machine)
+    monkeypatch.setattr(terminal, "hand_over", lambda channel, line: channel.exec_command(line))
+    remote.terminal(("true",))
+    remote.close()
+
+
 def test_a_host_that_takes_no_more_commands_is_told_and_no_other_connection_is_made(machines: Machines) -> None:
     own = HOW["connector"] == "openssh"  # whose connection is a session itself
     (machine,) = machines(1, settings=f"MaxSessions {2 + own}\n")
     remote = connect(machine)
     running = [remote.start(("sh", "-c", "echo here; cat")) for _ in range(2)]
     assert [one.receive() for one in running] == ["here", "here"]
-    with pytest.raises(Unreachable, match="the connection was lost: "):
+    with pytest.raises(Unreachable, match=r": it opens no further session: .*\n.*raise MaxSessions"):
         remote.run(("true",))
     del running
     remote.close()
@@ -535,6 +554,22 @@ def test_a_host_that_takes_no_more_commands_is_told_and_no_other_connection_is_m
 
 
 # --- connecting
+
+
+def test_a_login_that_prints_disturbs_no_connection(machines: Machines) -> None:
+    noise = 'ForceCommand echo hello; sleep 0.2; echo again; eval "$SSH_ORIGINAL_COMMAND"'
+    (machine,) = machines(1, settings=f"{noise}\n")
+    remote = connect(machine)
+    for _ in range(2):
+        assert remote.run(("echo", "here")).stdout == "hello\nagain\nhere\n"
+    remote.close()
+
+
+@only("paramiko")
+def test_what_paramiko_has_to_say_is_told_by_our_errors_alone(machines: Machines) -> None:
+    words = "import logging, releaselib.hosts.ssh; logging.getLogger('paramiko.transport').error('Traceback')"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert not done.stderr
 
 
 def test_a_host_that_refuses_the_connection_is_asked_again_and_then_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,3 +115,35 @@ def test_what_a_hook_does_before_a_build_is_done_before_it(
     monkeypatch.setattr(hooks, "_hooks", {name: [print] for name in names})
     with early.begun(session(shop), action, Wanted(version="2.0"), tmp_path / "early") as at_work:
         assert bool(at_work) == builds
+
+
+def test_nothing_is_cloned_any_more_once_nobody_wants_it(
+    repository: real.Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, ended = project(repository), threading.Event()
+    found = source.find(shop.root)
+
+    def find(*_: object) -> source.Source:
+        assert ended.wait(60)
+        return found
+
+    cloned: list[object] = []
+    monkeypatch.setattr(source, "find", find)
+    monkeypatch.setattr(source, "clone", lambda *words: cloned.append(words))
+    at_work = begun(shop, tmp_path)
+    at_work.end()
+    ended.set()
+    assert at_work._chosen.result()[0] == found
+    assert at_work._built.cancelled()
+    assert not cloned
+
+
+def test_another_build_is_ended_when_it_turns_out_not_to_be_wanted(repository: real.Repository, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    shop = project(repository, wheel=ENDLESS.format(mark=str(mark)))
+    at_work = begun(shop, tmp_path)
+    await_file(mark, at_work)
+    assert at_work.of(source.find(shop.root), "3.0") is None
+    with pytest.raises(CommandFailed):
+        at_work._built.result()
+    at_work.end()

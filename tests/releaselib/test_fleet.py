@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -207,6 +209,60 @@ def test_a_host_that_could_not_be_connected_is_tried_again_only_when_that_was_to
     assert Far.tries == ["far"]
     monkeypatch.setattr(Far, "reason", "")
     assert far.remote(far.stage.app[0]).host.name == "far"
+
+
+def test_why_there_was_no_connection_is_not_believed_for_long(far: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleets, "RECENT", 0)
+    monkeypatch.setattr(Far, "reason", "no route")
+    Far.near.set()
+    far.connect_ahead(far.stage.app)
+    while not far._refused:
+        pass
+    monkeypatch.setattr(Far, "reason", "")
+    assert far.remote(far.stage.app[0]).host.name == "far"
+
+
+def test_a_host_of_two_roles_is_connected_ahead_once_also_when_it_is_down(
+    far: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Far, "reason", "no route")
+    far.connect_ahead([*far.stage.proxy, *far.stage.app])
+    Far.near.set()
+    with pytest.raises(Unreachable, match="far: no route"):
+        far.remote(far.stage.app[0])
+    assert Far.tries == ["far"]
+
+
+def test_whatever_keeps_a_host_from_being_connected_ahead_is_told_by_who_needs_it(
+    far: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(host: Host, stage: Stage) -> Far:
+        raise ConfigError("known_hosts cannot be read", next_step="ls -l")
+
+    monkeypatch.setitem(fleets.CONNECTORS, "paramiko", broken)
+    far.connect_ahead(far.stage.app)
+    with pytest.raises(ConfigError, match="known_hosts"):
+        far.remote(far.stage.app[0])
+
+
+def test_after_an_interrupt_nothing_begins_on_a_host_that_was_being_connected(far: Fleet) -> None:
+    def interrupt() -> None:
+        while not Far.tries:
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        Far.near.set()
+
+    acted: list[str] = []
+    worker = threading.Thread(target=interrupt)
+    worker.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            far.each(far.stage.app, lambda remote: acted.append(remote.host.name))
+    finally:
+        signal.signal(signal.SIGINT, before)
+        worker.join()
+    assert not acted
 
 
 def test_what_is_connected_after_the_end_is_closed(far: Fleet) -> None:

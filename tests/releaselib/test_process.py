@@ -162,6 +162,11 @@ def test_a_command_is_ended_from_elsewhere_with_all_that_it_started(tmp_path: Pa
             running.result()  # whose pipes end with the last process that has them
 
 
+def test_a_command_that_has_no_end_is_ended_with_all_that_it_started() -> None:
+    with pytest.raises(CommandFailed, match="has no end after"):
+        run(("sh", "-c", "sleep 600 & wait"), stopper=Stopper(), seconds=0.2)  # its pipes end with the last
+
+
 def test_what_comes_after_the_end_is_ended_at_once() -> None:
     stopper = Stopper()
     stopper.stop()

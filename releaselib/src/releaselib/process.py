@@ -23,7 +23,8 @@ NEEDED = re.compile(
     "|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|CC|CXX|CPP|LD|AR|.*FLAGS|PKG_CONFIG.*|CARGO_HOME|RUSTUP_HOME|LD_LIBRARY_PATH)",
     re.IGNORECASE,
 )
-"""The variables that a build needs. What else there is (passwords, tokens, an ssh agent) is no business of its."""
+"""The variables that a build needs, with those by which pip and uv get to their index. What else there is (passwords,
+tokens, an ssh agent) is no business of its."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,28 @@ def quoted(argv: Sequence[str]) -> str:
 
 
 class Stopper:
-    """What ends a command, with all that it has started, from another thread than the one that waits for it."""
+    """What ends commands, with all that they have started, from another thread than those that wait for them."""
 
     def __init__(self) -> None:
-        self._turn, self._over = threading.Lock(), False
-        self._running: subprocess.Popen[str] | None = None
+        self._turn = threading.Lock()
+        self._running: list[subprocess.Popen[str]] = []
+        self.over = False
 
     def hold(self, running: subprocess.Popen[str]) -> None:
         """Hold a command that leads a session of its own; at once it is ended where it comes too late."""
         with self._turn:
-            self._running = running
-        if self._over:
+            self._running.append(running)
+        if self.over:
             self.stop()
 
     def stop(self) -> None:
-        """End the command, and each that would be started later."""
+        """End the commands, and each that would be started later."""
         with self._turn:
-            self._over = True
-            if self._running and self._running.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._running.pid, signal.SIGKILL)
+            self.over = True
+            for running in self._running:
+                if running.returncode is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(running.pid, signal.SIGKILL)
 
 
 def run(
@@ -138,7 +141,10 @@ def _finished(
         try:
             out, err = running.communicate(timeout=seconds)
         except BaseException:
-            running.kill()
+            if stopper:
+                stopper.stop()
+            else:
+                running.kill()
             raise
         return Output(running.returncode, out, err)
 
@@ -149,7 +155,7 @@ def _name(argv: Sequence[str]) -> str:
 
 
 def for_builds(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a build inherits of an environment: what it needs, and nothing that is secret. Pure."""
+    """What a build inherits of an environment: what it needs, and no other secret. Pure."""
     return {name: value for name, value in environment.items() if NEEDED.fullmatch(name)}
 
 

@@ -9,13 +9,12 @@ from functools import partial
 from releaselib.actions.session import Session, session
 from releaselib.config import Project
 from releaselib.config.inventory import Host, select
-from releaselib.decide.release import Wanted
+from releaselib.decide.release import NOTHING, Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.errors import ConfigError, Refused, ReleaseError
 from releaselib.hosts import slot, terminal
 from releaselib.hosts.connection import Remote, Running
 
-NOTHING = Wanted()
 Tell = Callable[[str, str], None]
 """Takes the name of a host, and a line that it said."""
 LONG = 24 * 3600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,12 +34,14 @@ class Early:
     def _choose(self) -> tuple[Source, str]:
         """The commit, and its version as far as the hosts have no say in it; none if it is published."""
         found = source.find(self.project.root, self.wanted.ref)
-        version = wheels.next_version(self.project, self.stage.name, self.wanted)
+        version = wheels.chosen(self.project, self.stage.index, found, self.wanted)
         return found, "" if wheels.is_published(self.project, self.stage.index, found, version) else version
 
     def _build(self) -> Built | None:
         found, version = self._chosen.result()
-        return wheels.clean_build(self.project, found, version, self.folder, self._stopper) if version else None
+        if not version or self._stopper.over:
+            return None
+        return wheels.clean_build(self.project, found, version, self.folder, self._stopper)
 
     def of(self, found: Source, version: str) -> Built | None:
         """What was built, if it is that version of that commit. Raises CommandFailed and Refused as a build does."""
@@ -47,12 +49,16 @@ class Early:
             before, likely = self._chosen.result()
         except ReleaseError:  # the check has told it, or it is mended
             return None
-        return self._built.result() if (before.commit, likely) == (found.commit, version) else None
+        if (before.commit, likely) == (found.commit, version):
+            return self._built.result()
+        self._stopper.stop()
+        return None
 
     def end(self) -> None:
         """End it, if it is still at work."""
         self._stopper.stop()
-        self._built.exception()  # the clone is the last that it may wait for
+        if not self._built.cancel():
+            wait([self._built])  # a clone is the last that it may be at
 
 
 @contextmanager

@@ -9,14 +9,12 @@ from releaselib.actions.session import session
 from releaselib.actions.slots import require_yes
 from releaselib.config import Project
 from releaselib.config.inventory import Host, select
-from releaselib.decide.release import Wanted
+from releaselib.decide.release import NOTHING, Wanted
 from releaselib.decide.slots import known_slot
 from releaselib.errors import CommandFailed
 from releaselib.hosts import boot, nginx, site
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.fleet import Fleet
-
-NOTHING = Wanted()
 
 
 @dataclass(frozen=True)

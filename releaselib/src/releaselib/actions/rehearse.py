@@ -1,4 +1,4 @@
-"""Rehearsals, which change nothing: whatever would stop a release, and how long a rollback would take."""
+"""Rehearsals, which change nothing on hosts: whatever would stop a release, and how long a rollback would take."""
 
 from releaselib import index
 from releaselib.actions.planning import checked_for, planned

@@ -8,10 +8,8 @@ from releaselib.actions.runner import carry_out, only_planned
 from releaselib.config import Project
 from releaselib.decide.journal import Report
 from releaselib.decide.plan import Plan
-from releaselib.decide.release import Wanted
+from releaselib.decide.release import NOTHING, Wanted
 from releaselib.progress import say
-
-NOTHING = Wanted()
 
 
 def release(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:

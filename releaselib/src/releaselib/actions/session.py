@@ -136,7 +136,7 @@ def _signals(handler: Callable[[int, Any], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # it never gets one
         yield
         return
-    caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    caught = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     before = {number: signal.signal(number, handler) for number in caught}
     try:
         yield

@@ -11,7 +11,7 @@ from releaselib.config.inventory import select
 from releaselib.config.stage import Stage
 from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
-from releaselib.decide.release import Wanted
+from releaselib.decide.release import NOTHING, Wanted
 from releaselib.decide.seen import UNSET
 from releaselib.decide.settings import Shown, compared, on_host
 from releaselib.decide.slots import known_slot
@@ -21,8 +21,6 @@ from releaselib.hosts import health, nginx, slot
 from releaselib.hosts.connection import Remote
 from releaselib.index import pypiserver
 from releaselib.progress import say
-
-NOTHING = Wanted()
 
 
 def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:

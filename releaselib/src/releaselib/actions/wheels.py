@@ -4,6 +4,7 @@ import datetime
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from releaselib.config.stage import Stage
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide import versions
 from releaselib.decide.files import File, wheels_of
-from releaselib.decide.release import Release, Wanted
+from releaselib.decide.release import NOTHING, Release, Wanted
 from releaselib.decide.seen import UNSET, AppSeen
 from releaselib.decide.view import View
 from releaselib.errors import Refused
@@ -29,8 +30,6 @@ from releaselib.wheels.build import Built
 from releaselib.wheels.mirror import Lock
 from releaselib.wheels.resolve import Pinned, Target
 from releaselib.wheels.source import Source
-
-NOTHING = Wanted()
 
 
 def held(where: Index, name: str) -> list[File]:
@@ -52,34 +51,36 @@ def index_of(project: Project, stage: str, *, start: bool = False) -> Index:
 # --- versions
 
 
-def known_versions(project: Project, where: Index) -> list[str]:
-    """Every version there is, from tags and index. Raises IndexFailed and Refused."""
-    return [*source.find(project.root, "HEAD").tags, *(file.version for file in held(where, project.name))]
+def known_versions(project: Project, where: Index, found: Source) -> list[str]:
+    """Every version there is, from tags and index. Raises IndexFailed."""
+    return [*found.tags, *(file.version for file in held(where, project.name))]
 
 
 def latest_version(project: Project, stage: str = "") -> str:
     """The newest version, or "-" before the first."""
-    return versions.latest(known_versions(project, index_of(project, stage))) or UNSET
+    found = source.find(project.root, "HEAD")
+    return versions.latest(known_versions(project, index_of(project, stage), found)) or UNSET
 
 
 def next_version(project: Project, stage: str = "", wanted: Wanted = NOTHING) -> str:
     """The version of the next release; of ``wanted`` it takes version and name."""
-    return _chosen(project, index_of(project, stage), wanted)
+    return chosen(project, index_of(project, stage), source.find(project.root, "HEAD"), wanted)
 
 
-def _chosen(project: Project, where: Index, wanted: Wanted) -> str:
+def chosen(project: Project, where: Index, found: Source, wanted: Wanted) -> str:
+    """The version that comes next, whatever the commit: of that only the tags count. Raises IndexFailed and Refused."""
     return versions.chosen(
         asked=wanted.version,
         name=wanted.name,
         static=project.static_version,
-        existing=known_versions(project, where),
+        existing=known_versions(project, where, found),
         today=datetime.date.today(),
     )
 
 
 def version_of(project: Project, where: Index, found: Source, wanted: Wanted) -> str:
     """The version that a commit is released as. Raises Refused for one whose tag is on another commit."""
-    version, static = _chosen(project, where, wanted), project.static_version
+    version, static = chosen(project, where, found, wanted), project.static_version
     if static:
         say(f"the version is static, {version}: taken from pyproject.toml")
     tagged = found.tags.get(version, found.commit)
@@ -138,7 +139,7 @@ def build(project: Project, out: Path, wanted: Wanted, *, stage: str = "") -> Bu
     Of ``wanted`` it takes version, name and ref.
     """
     found = source.find(project.root, wanted.ref)
-    version = next_version(project, stage, wanted)
+    version = chosen(project, index_of(project, stage), found, wanted)
     return clean_build(project, found, version, out)
 
 
@@ -228,7 +229,13 @@ def pins_of(at: Session, view: View, release: Release) -> Pinned:
 def _resolved(stage: Stage, seen: AppSeen, version: str, constraints: str, links: Path | None = None) -> Pinned:
     kind = Target.of(seen)  # the hosts were checked to be alike
     wanted = [f"{stage.project}=={version}", *stage.requires]
+    stopper = Stopper()
     with ThreadPoolExecutor() as pool:  # both wait for the index, most of the time
-        release = pool.submit(resolve.resolve, wanted, stage.index, kind, constraints=constraints, links=links)
-        tools = pool.submit(resolve.resolve, resolve.tools(stage), stage.index, kind)
-        return Pinned(release.result(), tools.result())
+        ask = partial(resolve.resolve, index=stage.index, target=kind, stopper=stopper)
+        release = pool.submit(ask, wanted, constraints=constraints, links=links)
+        tools = pool.submit(ask, resolve.tools(stage))
+        try:
+            return Pinned(release.result(), tools.result())
+        except BaseException:  # also ctrl-c, which does not wait for the other
+            stopper.stop()
+            raise

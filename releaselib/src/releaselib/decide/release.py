@@ -58,3 +58,7 @@ class Wanted:
     exclude: str = ""
     wait: int = 0
     canary_only: bool = False
+
+
+NOTHING = Wanted()
+"""All is decided by the action."""

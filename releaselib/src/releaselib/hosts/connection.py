@@ -57,15 +57,25 @@ def lost(host: Host, words: str) -> Unreachable:
     )
 
 
+def no_session(host: Host, words: str) -> Unreachable:
+    """The error for a host whose sshd opens no further session on a connection (sshd_config(5), MaxSessions)."""
+    return Unreachable(
+        f"{host.name}: it opens no further session: {words}",
+        next_step=f"raise MaxSessions in the sshd_config of {host.name}: a release needs four; then run it again",
+    )
+
+
 def refused(at: str, login: tuple[str, str, int], words: str) -> Unreachable:
     """The error for a login, as user, address and port, that a host does not let in."""
     user, address, port = login
     return Unreachable(f"{at}: login as {user} was refused: {words}", next_step=f"ssh -p {port} {user}@{address}")
 
 
-def unreached(host: Host, at: str, words: str, cause: str = "") -> Unreachable:
+def unreached(host: Host, stage: Stage, at: str, words: str) -> Unreachable:
     """The error for a host to which there is no connection."""
-    return Unreachable(f"{at}: cannot be reached: {words}", cause=cause, next_step=f"ssh -p {host.port} {host.address}")
+    user = host.user or stage.user
+    login = f"{user}@{host.address}" if user else host.address
+    return Unreachable(f"{at}: cannot be reached: {words}", next_step=f"ssh -p {host.port} {login}")
 
 
 def behind(host: Host, hop: str) -> str:

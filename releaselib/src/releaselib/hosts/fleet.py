@@ -26,6 +26,8 @@ T = TypeVar("T")
 CONNECTORS: dict[str, Callable[[Host, Stage], Remote]] = {"paramiko": Ssh, "openssh": OpenSsh}
 EACH, SPARE = {"paramiko": 3, "openssh": 8}, 256
 """Open files of a connection (of OpenSSH each command has pipes of its own), and of all else."""
+RECENT = 15
+"""Seconds for which a host that could not be connected to ahead is not tried again."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,14 @@ class Fleet:
         self.outnumber: Callable[[int], None] = nothing  # while no lock is held
         self._remotes: dict[Host, Remote] = {}
         self._turns: dict[Host, threading.Lock] = {}
-        self._refused: dict[Host, Unreachable] = {}
+        self._refused: dict[Host, tuple[float, ReleaseError]] = {}  # when, and why
         self._closed = False
 
     def remote(self, host: Host) -> Remote:
         """The one connection to a host; raises Unreachable."""
         with self._turn(host):
-            if error := self._refused.pop(host, None):
+            when, error = self._refused.pop(host, (0, None))
+            if error and time.monotonic() < when + RECENT:
                 raise error
             remote = self._open(host)
             remote.fence = self.fence
@@ -90,7 +93,7 @@ class Fleet:
 
     def connect_ahead(self, hosts: Sequence[Host]) -> None:
         """Begin to connect, and go on: whoever needs one of them waits for it then, or hears why there is none."""
-        todo = iter(hosts)
+        todo = iter(dict.fromkeys(hosts))
 
         def work() -> None:
             for host in todo:
@@ -98,8 +101,8 @@ class Fleet:
                     try:
                         if not self._closed:
                             self._open(host)
-                    except Unreachable as error:
-                        self._refused[host] = error
+                    except ReleaseError as error:
+                        self._refused[host] = time.monotonic(), error
 
         for _ in range(min(self.stage.parallel, len(hosts))):
             threading.Thread(target=work, daemon=True).start()
@@ -123,6 +126,7 @@ class Fleet:
 
         at_work: list[Host] = []
         done: list[Host] = []
+        interrupted = threading.Event()
 
         def one(host: Host) -> T | ReleaseError:
             begun = time.monotonic()
@@ -130,7 +134,10 @@ class Fleet:
             report(Event("host begun", host.name))
             outcome: T | ReleaseError
             try:
-                outcome = act(self.remote(host))
+                remote = self.remote(host)
+                if interrupted.is_set():
+                    raise Unreachable(f"{host.name}: nothing was begun there")
+                outcome = act(remote)
             except ReleaseError as error:
                 outcome = error
             words = str(outcome) if isinstance(outcome, ReleaseError) else ""
@@ -148,6 +155,7 @@ class Fleet:
             try:
                 outcomes = dict(zip(hosts, pool.map(one, hosts), strict=True))
             except KeyboardInterrupt:
+                interrupted.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 for host in at_work:  # the others may hold the lock, and be told how it ended
                     if host in self._remotes:

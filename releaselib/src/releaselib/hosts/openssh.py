@@ -17,15 +17,16 @@ from pathlib import Path
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.hosts import known_hosts, ssh_text
-from releaselib.hosts.connection import CONNECT_TRIES, Unreachable, lost, pause, unreached
+from releaselib.hosts.connection import CONNECT_TRIES, Unreachable, lost, no_session, pause, unreached
 from releaselib.hosts.here import Here, Process
-from releaselib.process import Output, quoted, tail
+from releaselib.process import Output, quoted
 
 LOGIN = 60
 """Seconds for the logins at all hops, beside connect_timeout: a key may want to be touched."""
 FAILED = 255
 """The exit code of ssh where it has failed itself; a command may have it, too."""
-HELD = quoted(("sh", "-c", "echo connected; exec cat"))
+UP = "releaselib is connected"
+HELD = quoted(("sh", "-c", f"echo {UP}; exec cat"))
 """The master's own command: it ends when this program does, however that ends, for its input ends then."""
 
 
@@ -68,7 +69,7 @@ class _Master:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  ends with the master
         user = host.user or stage.user
         login = ["-l", user] * bool(user) + ["-p", str(host.port)] * (host.port != known_hosts.SSH_PORT)
-        _require_end(host, self._config)
+        _require_no_circle(host, self._config)
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             ["ssh", "-F", str(self._config), "-M", "-S", self.socket, "-T", *login, "--", host.address, HELD],
@@ -81,8 +82,8 @@ class _Master:
     def connects(self, seconds: float) -> bool:
         """Wait until the connection is there, or is not to be."""
         assert self.process.stdout  # noqa: S101  made with a pipe
-        with _in_time(seconds, self._kill), self.process.stdout as out:
-            up = bool(out.readline())
+        with _in_time(seconds, self._kill):  # what a login prints comes first
+            up = any(line.endswith(f"{UP}\n".encode()) for line in self.process.stdout)
         self._config.unlink()
         if not up:
             self._kill()
@@ -102,7 +103,7 @@ class _Master:
             if self.has_ended():
                 raise self.lost()
             if "mux_client_request_session" in done.stderr:  # MaxSessions of sshd
-                raise lost(self.host, tail(done.stderr))
+                raise no_session(self.host, ssh_text.last_words(done.stderr))
         return done
 
     def has_ended(self) -> bool:
@@ -130,7 +131,7 @@ class _Master:
         except subprocess.TimeoutExpired:
             self._kill()
             self.process.wait()
-        for file in (self.process.stdin, self._said):
+        for file in (self.process.stdin, self.process.stdout, self._said):
             if file:
                 file.close()
         self._folder.cleanup()
@@ -174,7 +175,7 @@ class _Command:
             raise lost(self._master.host, "TimeoutError")
 
 
-def _require_end(host: Host, configuration: Path) -> None:
+def _require_no_circle(host: Host, configuration: Path) -> None:
     """Raise Unreachable where the jumps lead in a circle: each would start one more ssh, without an end."""
     passed, at = [host.address], host.address
     while at:
@@ -219,9 +220,9 @@ def _connect(host: Host, stage: Stage) -> _Master:
             master, more = _attempt(host, stage, "DEBUG1")
             if master:
                 master.end()
-            raise ssh_text.refusal(host, stage, more) or unreached(host, host.name, words)
+            raise ssh_text.refusal(host, stage, more) or unreached(host, stage, host.name, words)
         if not left or not said or "timed out" in said:
-            raise unreached(host, host.name, words)
+            raise unreached(host, stage, host.name, words)
         pause()
     raise AssertionError("the last try returns or raises")
 

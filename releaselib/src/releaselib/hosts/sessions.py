@@ -28,13 +28,19 @@ class Sessions:
 
         Raises what Paramiko does when the connection is lost.
         """
-        try:
-            channel = self._opened()
-        finally:
-            self._ask_for_one()
+        channel = self.take()
         channel._wait_for_event = lambda: None  # for what exec_command would wait for
         channel.exec_command(command)
         return channel
+
+    def take(self) -> paramiko.Channel:
+        """A session; the next one is asked for. Raises as :meth:`start` does."""
+        spare = self._spare.get()
+        try:
+            # One that nobody used for long may have been closed (ChannelTimeout).
+            return spare if spare and not spare.closed else self._open()
+        finally:
+            self._ask_for_one()
 
     def _ask_for_one(self) -> None:
         def ask() -> None:
@@ -44,11 +50,6 @@ class Sessions:
             self._spare.put(spare)
 
         threading.Thread(target=ask, daemon=True).start()
-
-    def _opened(self) -> paramiko.Channel:
-        spare = self._spare.get()
-        # One that nobody used for long may have been closed (ChannelTimeout).
-        return spare if spare and not spare.closed else self._open()
 
     def _open(self) -> paramiko.Channel:
         return self._transport.open_session(timeout=self._timeout)

@@ -6,6 +6,7 @@ Both are imported when the first connection is made: they cost half a second.
 from __future__ import annotations
 
 import getpass
+import logging
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from releaselib.hosts.connection import (
     Unreachable,
     behind,
     lost,
+    no_session,
     pause,
     refused,
     unreached,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+"""Without one Python prints what Paramiko has to say, beside the error that tells it."""
 KEEPALIVE = 15
 """Seconds after which a connection on which nothing happens is tried."""
 IDLE = 5
@@ -79,8 +83,7 @@ class Ssh:
     def terminal(self, argv: Sequence[str]) -> int:
         """Run a command with the terminal that this program has; ctrl-c and its size go there, too."""
         with _connected(self.host):
-            channel = self.hops[0].transport.open_session(timeout=self.stage.connect_timeout)
-            return terminal.hand_over(channel, quoted(argv))
+            return terminal.hand_over(self._sessions.take(), quoted(argv))
 
     def close(self) -> None:
         """Close the connection."""
@@ -98,9 +101,16 @@ class _Channel:
         self._listener.start()
 
     def _listen(self) -> None:
-        with suppress(OSError, EOFError):
-            while data := self.channel.recv_stderr(65536):
-                self._err.add(data)
+        while True:
+            try:
+                data = self.channel.recv_stderr(65536)
+            except TimeoutError:  # it is silent for long; the end of a command is not for this thread to see
+                continue
+            except (OSError, EOFError):
+                return
+            if not data:
+                return
+            self._err.add(data)
 
     def give_up(self) -> None:
         """End the waiting; the command itself may go on until its own end."""
@@ -144,6 +154,8 @@ def _connected(host: Host) -> Iterator[None]:
 
     try:
         yield
+    except paramiko.ChannelException as error:
+        raise no_session(host, _words(error)) from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise lost(host, _words(error)) from None
 
@@ -173,7 +185,7 @@ def _connect(host: Host, stage: Stage) -> list[fabric.Connection]:
             if not isinstance(error, (OSError, EOFError, paramiko.SSHException)):
                 raise
             if not left or isinstance(error, TimeoutError):  # one that says nothing is not asked again
-                raise unreached(host, at, _words(error)) from None
+                raise unreached(host, stage, at, _words(error)) from None
             pause()
     raise AssertionError("the last try returns or raises")
 

@@ -110,6 +110,7 @@ def ensure(server: Server, username: str) -> bool:
     process.run(
         command(server, background=True),
         cwd=server.folder,
+        inherited=process.for_builds(os.environ),
         error=IndexFailed,
         what="index.serve: pypiserver does not start",
     )
@@ -125,8 +126,10 @@ def password_file(folder: Path) -> Path:
 def _own_password(server: Server) -> str:
     file = password_file(server.folder)
     if not file.exists():
-        file.touch(0o600)
-        file.write_text(secrets.token_urlsafe(24), "utf-8")
+        new = file.with_suffix(".new")
+        new.touch(0o600)
+        new.write_text(secrets.token_urlsafe(24), "utf-8")
+        new.rename(file)
     return file.read_text("utf-8").strip()
 
 

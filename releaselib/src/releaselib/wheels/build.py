@@ -96,11 +96,11 @@ def build(folder: Path, out: Path, stamp: Stamp, stopper: process.Stopper | None
         pins.write_text("\n".join(constraints(folder)), "utf-8")
         process.run(
             command(folder, Path(new)),
-            env=environment(stamp) | {"UV_CONSTRAINT": str(pins)},
+            env=environment(stamp) | {"UV_CONSTRAINT": str(pins), "TMPDIR": scratch},  # a killed build leaves it full
             inherited=process.for_builds(os.environ),
             what=f"build: {stamp.name} {stamp.version} cannot be built",
             next_step="mend the project; to see it alone: python -m build",
-            stopper=stopper,
+            stopper=stopper or process.Stopper(),  # it starts others
         )
         made = sorted(path for path in Path(new).iterdir() if path.suffix in (".whl", ".gz"))
         check([path.name for path in made], stamp.name, stamp.version)

@@ -20,7 +20,7 @@ from releaselib.config.app import App
 from releaselib.config.tables import READ_PASSWORD, Index
 from releaselib.decide.seen import AppSeen
 from releaselib.errors import IndexFailed, Refused, ReleaseError
-from releaselib.process import Output
+from releaselib.process import Output, Stopper
 
 
 def tools(stage: App) -> tuple[str, ...]:
@@ -81,14 +81,20 @@ def command(requirements: Path, index: Index, target: Target, *, constraints: Pa
 
 
 def resolve(
-    requirements: Sequence[str], index: Index, target: Target, *, constraints: str = "", links: Path | None = None
+    requirements: Sequence[str],
+    index: Index,
+    target: Target,
+    *,
+    constraints: str = "",
+    links: Path | None = None,
+    stopper: Stopper | None = None,
 ) -> str:
     """Pins with hashes, in the form of a requirements file (``name===1.0 --hash=sha256:...``).
 
     ``constraints`` are the lines of the project's lock; ``links`` is a folder with wheels that are
     not on the index yet. Raises Refused that names what the index lacks, IndexFailed when it is silent.
     """
-    done = _ask(requirements, index, target, constraints, links)
+    done = _ask(requirements, index, target, constraints, links, stopper)
     if done.code:
         raise _refusal(done, index)
     return exact(done.stdout)
@@ -101,7 +107,7 @@ def exact(pins: str) -> str:
 
 def lacking(requirements: Sequence[str], index: Index, target: Target, constraints: str = "") -> list[str]:
     """Packages of which the index has none that will do, as far as a resolution came."""
-    done = _ask(requirements, index, target, constraints, None)
+    done = _ask(requirements, index, target, constraints)
     return _named(done, MISSING, UNFIT, WHEELLESS) if done.code else []
 
 
@@ -111,7 +117,14 @@ def _named(output: Output, *patterns: re.Pattern[str]) -> list[str]:
     return sorted({name for pattern in patterns for name in pattern.findall(words)})
 
 
-def _ask(requirements: Sequence[str], index: Index, target: Target, constraints: str, links: Path | None) -> Output:
+def _ask(
+    requirements: Sequence[str],
+    index: Index,
+    target: Target,
+    constraints: str,
+    links: Path | None = None,
+    stopper: Stopper | None = None,
+) -> Output:
     with tempfile.TemporaryDirectory() as folder:
         wanted, lock, wheels = (Path(folder) / "in.txt", Path(folder) / "lock.txt", Path(folder) / "wheels")
         wanted.write_text(exact("\n".join(requirements)) + "\n", "utf-8")
@@ -122,7 +135,7 @@ def _ask(requirements: Sequence[str], index: Index, target: Target, constraints:
         netrc.write_text(index.netrc, "utf-8")
         argv = command(wanted, index, target, constraints=lock, links=links or wheels)
         env = process.isolated(os.environ, "UV_", "PIP_") | {"UV_PYTHON_DOWNLOADS": "never", "NETRC": str(netrc)}
-        return process.run(argv, inherited=env, ok=range(256))
+        return process.run(argv, inherited=env, ok=range(256), stopper=stopper)
 
 
 def _refusal(output: Output, index: Index) -> ReleaseError:
