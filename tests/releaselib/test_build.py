@@ -198,6 +198,17 @@ def test_other_requirements_have_another_environment(tmp_path: Path, out: Path, 
     assert len(list(cache.iterdir())) == 2
 
 
+def test_what_another_index_gave_is_another_environment(
+    tmp_path: Path, out: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path / "project")
+    for place in ("one", "other"):
+        (tmp_path / place).mkdir()
+        monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / place))
+        built(folder, out, "1.0")
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_a_build_sees_no_password(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASELIB_INDEX_PASSWORD", "s3cret")
     look = "import os; assert 'PATH' in os.environ and 'RELEASELIB_INDEX_PASSWORD' not in os.environ"

@@ -1,8 +1,9 @@
 """``python -m releaselib.wheels.build_frontend FOLDER OUT``: a build by itself, seeing nothing but what it is given.
 
 It makes the sdist, and the wheel out of that, as ``python -m build`` does (PEP 517), in an isolated environment that
-nobody had before. That is a copy, by hard links, of one which is kept for a day below ``~/.cache/releaselib``: to
-install setuptools anew, and to compile it, takes as long as the build itself.
+nobody had before. That is a copy of one which is kept for a day below ``~/.cache/releaselib``: to install setuptools
+anew, and to compile it, takes as long as the build itself. A copy by hard links: whatever replaces files, as installers
+do, changes nothing for the next build; what wrote into one would.
 """
 
 import datetime
@@ -68,7 +69,8 @@ def _kept(cache: Path, requirements: Collection[str]) -> Path:
     """The environment of today with these requirements, made where it is missing; those of other days go then."""
     today = datetime.date.today()
     constraints = Path(os.environ.get("UV_CONSTRAINT", os.devnull)).read_text("utf-8")
-    known = (sys.version, sys.base_prefix, constraints, *sorted(requirements))
+    places = [item for item in os.environ.items() if item[0].startswith(("UV_", "PIP_")) and item[0] != "UV_CONSTRAINT"]
+    known = (sys.version, sys.base_prefix, constraints, *sorted(requirements), *sorted(places))
     kept = cache / f"{today}-{hashlib.sha256(repr(known).encode()).hexdigest()[:16]}"
     if kept.exists():
         return kept
