@@ -62,8 +62,12 @@ def test_its_secrets_are_for_their_owner_only(shelf: OwnIndex) -> None:
     assert (folder / "password").read_text() not in (folder / "htpasswd").read_text()
 
 
-def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(shelf: OwnIndex) -> None:
+def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_packages(
+    shelf: OwnIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = served(shelf)
+    monkeypatch.setenv("CI_JOB_TOKEN", "sesame")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--access-logfile access")
     password = (server.folder / "password").read_text()
     assert ensure(server, "releaser") is False
     assert stop(server.folder) is True
@@ -72,6 +76,9 @@ def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_p
     assert ensure(server, "releaser") is True
     assert (server.folder / "password").read_text() == password
     assert len(index.of(shelf).files("shelf-lib")) == 2
+    assert "/simple/shelf-lib/" in (server.folder / "access").read_text(), "what is said to gunicorn reaches it"
+    pid = (server.folder / "pid").read_text().strip()
+    assert b"sesame" not in Path("/proc", pid, "environ").read_bytes(), "it lives for longer than a job"
 
 
 def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) -> None:

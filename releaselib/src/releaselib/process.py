@@ -159,6 +159,11 @@ def for_builds(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if NEEDED.fullmatch(name)}
 
 
+def named(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The variables whose names begin so. Pure."""
+    return {name: value for name, value in environment.items() if name.startswith(prefix)}
+
+
 def isolated(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
     """An environment without what could point pip or uv at another index than the one given."""
     return {key: value for key, value in environment.items() if not key.startswith(prefixes)}

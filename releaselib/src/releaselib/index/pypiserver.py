@@ -110,7 +110,7 @@ def ensure(server: Server, username: str) -> bool:
     process.run(
         command(server, background=True),
         cwd=server.folder,
-        inherited=process.for_builds(os.environ),
+        inherited={**process.for_builds(os.environ), **process.named(os.environ, "GUNICORN_")},  # it lives for long
         error=IndexFailed,
         what="index.serve: pypiserver does not start",
     )
