@@ -108,8 +108,9 @@ class Ways:
         words = self._written(version, kind)
         tasks = "\n".join(f"server.shell(commands=[{command!r}])" for command in self._before(kind))
         (self.scratch / "deploy.py").write_text(DEPLOY.format(**words, tasks=tasks))
-        hosts = ",".join(host.address for host in self.team.app)
-        self._run("pyinfra", "-y", "--user", "root", "--parallel", "50", hosts, str(self.scratch / "deploy.py"))
+        hosts = self.scratch / "inventory.py"  # as a word it looks for a file of that name, which has a limit
+        hosts.write_text(f"app = {[host.address for host in self.team.app]!r}\n")
+        self._run("pyinfra", "-y", "--user", "root", "--parallel", "50", str(hosts), str(self.scratch / "deploy.py"))
 
     def pip(self, version: str, kind: str) -> None:
         """The steps of essay: python3 -m venv, pip, supervisord, curl; each on all hosts before the next one."""

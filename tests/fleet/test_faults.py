@@ -23,7 +23,7 @@ from releaselib.config.tables import Index
 from releaselib.decide.journal import Failed, written
 from releaselib.decide.release import Wanted
 from releaselib.errors import HostsFailed, ReleaseError
-from releaselib.hosts import facts, lock, nginx, proof, slot, ssh
+from releaselib.hosts import facts, hops, lock, nginx, proof, slot, ssh
 from releaselib.hosts.connection import Unreachable
 from releaselib.hosts.fleet import Fleet
 from releaselib.index import pypiserver
@@ -531,8 +531,8 @@ def test_a_host_that_loses_its_power_at_work_is_named_and_staged_by_the_next_rel
 def test_a_host_that_is_cut_off_at_work_is_given_up_and_the_next_release_goes_on(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, at_work: Callable[[Shop, Host], Callable[[], bool]]
 ) -> None:
-    monkeypatch.setattr(ssh, "KEEPALIVE", 1)
-    monkeypatch.setattr(ssh, "SILENCE", 2)
+    monkeypatch.setattr(hops, "KEEPALIVE", 1)
+    monkeypatch.setattr(hops, "SILENCE", 2)
     lost = shop.app[1]
     shop.empty(*shop.app)
     wanted = Wanted(version=shop.other, ref=shop.other)
@@ -552,8 +552,8 @@ def test_a_host_that_is_cut_off_at_work_is_given_up_and_the_next_release_goes_on
 
 
 def test_a_host_that_falls_silent_at_work_is_given_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh, "KEEPALIVE", 1)
-    monkeypatch.setattr(ssh, "SILENCE", 2)
+    monkeypatch.setattr(hops, "KEEPALIVE", 1)
+    monkeypatch.setattr(hops, "SILENCE", 2)
     stage = shop.configured(command_timeout=600).stage("test")
     remote = ssh.Ssh(stage.app[0], stage)
     running = remote.start(["sh", "-c", "echo begun; cat"])

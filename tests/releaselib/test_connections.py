@@ -29,7 +29,7 @@ from sshd import Sshd, make_home, make_key
 from releaselib import config
 from releaselib.config.stage import Stage
 from releaselib.errors import ConfigError
-from releaselib.hosts import openssh, ssh, ssh_text, terminal
+from releaselib.hosts import hops, openssh, ssh_text, terminal
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
 from releaselib.hosts.fleet import CONNECTORS, EACH, connected
 from releaselib.hosts.here import Here
@@ -567,7 +567,7 @@ def test_a_login_that_prints_disturbs_no_connection(machines: Machines) -> None:
 
 @only("paramiko")
 def test_what_paramiko_has_to_say_is_told_by_our_errors_alone(machines: Machines) -> None:
-    words = "import logging, releaselib.hosts.ssh; logging.getLogger('paramiko.transport').error('Traceback')"
+    words = "import logging, releaselib.hosts.hops; logging.getLogger('paramiko.transport').error('Traceback')"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert not done.stderr
 
@@ -578,7 +578,7 @@ def test_a_host_that_refuses_the_connection_is_asked_again_and_then_told(
     (machine,) = machines(1)
     machine.stop()
     tries: list[int] = []
-    for module in (ssh, openssh):
+    for module in (hops, openssh):
         monkeypatch.setattr(module, "pause", lambda: tries.append(1))
     error = refused(machine, Unreachable)
     assert re.search(rf"^{place(machine)}: cannot be reached: .*refused|Unable to connect", error.what)
