@@ -123,7 +123,6 @@ class Fleet:
 
         An interrupt (ctrl-c) ends it at once: nobody waits for what still runs on the hosts.
         """
-
         at_work: list[Host] = []
         done: list[Host] = []
         interrupted = threading.Event()
