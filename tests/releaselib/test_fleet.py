@@ -227,6 +227,8 @@ def test_a_host_of_two_roles_is_connected_ahead_once_also_when_it_is_down(
 ) -> None:
     monkeypatch.setattr(Far, "reason", "no route")
     far.connect_ahead([*far.stage.proxy, *far.stage.app])
+    while not Far.tries:
+        pass
     Far.near.set()
     with pytest.raises(Unreachable, match="far: no route"):
         far.remote(far.stage.app[0])
@@ -245,14 +247,26 @@ def test_whatever_keeps_a_host_from_being_connected_ahead_is_told_by_who_needs_i
         far.remote(far.stage.app[0])
 
 
-def test_after_an_interrupt_nothing_begins_on_a_host_that_was_being_connected(far: Fleet) -> None:
+class Pool(ThreadPoolExecutor):
+    """Threads that let the host be connected once they are to end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        Far.near.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def test_after_an_interrupt_nothing_begins_on_a_host_that_was_being_connected(
+    far: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt() -> None:
         while not Far.tries:
             pass
-        os.kill(os.getpid(), signal.SIGINT)
-        Far.near.set()
+        while not Far.near.is_set():  # one that comes just before Python waits is seen only after that
+            os.kill(os.getpid(), signal.SIGINT)
+            Far.near.wait(0.2)
 
     acted: list[str] = []
+    monkeypatch.setattr(fleets, "ThreadPoolExecutor", Pool)
     worker = threading.Thread(target=interrupt)
     worker.start()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -65,6 +65,12 @@ class Results(Generic[T]):
         return self.succeeded
 
 
+def _few(hosts: Sequence[Host]) -> str:
+    """The names of the first of some hosts, and how many there are beside. Pure."""
+    names = [host.name for host in hosts]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+
+
 def nothing(_: int) -> None:
     """What a number higher than that of the lock leads to while none is held."""
 
@@ -145,12 +151,8 @@ class Fleet:
             report(Event("host ended", host.name, words, time.monotonic() - begun))
             return outcome
 
-        def waited_for() -> str:
-            names = [host.name for host in at_work]
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            return f"{len(done)} of {len(hosts)} hosts done; at work: {', '.join(names[:5])}{more}"
-
-        with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool, patience(waited_for):
+        told = patience(lambda: f"{len(done)} of {len(hosts)} hosts done; at work: {_few(at_work)}")
+        with ThreadPoolExecutor(max(1, min(self.stage.parallel, len(hosts)))) as pool, told:
             try:
                 outcomes = dict(zip(hosts, pool.map(one, hosts), strict=True))
             except KeyboardInterrupt:
