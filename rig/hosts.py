@@ -18,6 +18,7 @@ All of it ends with the fleet, however that ends: see ground.py. The files in it
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import signal
@@ -254,9 +255,14 @@ class Fleet:
         """Give this process's environment, with a HOME whose keys and known_hosts fit all hosts.
 
         Paramiko and Fabric go by HOME. OpenSSH goes by the password file: so PATH begins with an
-        `ssh`, `scp` and `sftp` that are told where the configuration is.
+        `ssh`, `scp` and `sftp` that are told where the configuration is. USER is what each login sets; where it is
+        not set, Paramiko reads the password file once for each block of that configuration.
         """
-        ours = {"HOME": str(self.home), "PATH": f"{self.home}/bin:{os.environ.get('PATH', PATH)}"}
+        ours = {
+            "HOME": str(self.home),
+            "USER": getpass.getuser(),
+            "PATH": f"{self.home}/bin:{os.environ.get('PATH', PATH)}",
+        }
         return {k: v for k, v in os.environ.items() if k != "SSH_AUTH_SOCK"} | ours
 
     def add(self, name: str, disk: str = "") -> Host:

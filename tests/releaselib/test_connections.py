@@ -23,6 +23,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 from sshd import Sshd, make_home, make_key
 
@@ -563,6 +564,26 @@ def test_a_login_that_prints_disturbs_no_connection(machines: Machines) -> None:
     for _ in range(2):
         assert remote.run(("echo", "here")).stdout == "hello\nagain\nhere\n"
     remote.close()
+
+
+@only("paramiko")
+def test_what_ssh_goes_by_is_read_once_for_all_hosts_and_again_when_it_changes(
+    home: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    parse, key = paramiko.SSHConfig.parse, paramiko.hostkeys.HostKeyEntry.from_line
+    monkeypatch.setattr(paramiko.SSHConfig, "parse", lambda it, file: read.append(file.name) or parse(it, file))
+    monkeypatch.setattr(paramiko.hostkeys.HostKeyEntry, "from_line", lambda line: read.append(line) or key(line))
+    hosts = machines(3)
+    configure(home, f"User {getpass.getuser()}\n")
+    for host in hosts:
+        connect(host).close()
+    assert len(read) == len(set(read))
+    read.clear()
+    configure(home, "Port 1\n")
+    connect(hosts[0]).close()
+    assert str(home / ".ssh/config") in read
+    assert not any("ssh-ed25519" in line for line in read)
 
 
 @only("paramiko")

@@ -46,9 +46,9 @@ def look(fleet: Fleet, app: Sequence[Host]) -> View:
     was lost.
     """
     stage = fleet.stage
+    roles = {"app": set(app), "proxy": set(stage.proxy)}
 
     def see(remote: Remote) -> dict[str, Any]:
-        roles = {"app": app, "proxy": stage.proxy}
         return facts(remote, *(role for role, hosts in roles.items() if remote.host in hosts))
 
     results = fleet.each(list(dict.fromkeys((*stage.proxy, *app))), see)

@@ -5,11 +5,14 @@ Both are imported when the first connection is made: they cost half a second.
 
 from __future__ import annotations
 
+import functools
 import getpass
 import logging
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releaselib.config.inventory import Host
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 """Without one Python prints what Paramiko has to say, beside the error that tells it."""
+SSH_CONFIG = ("~/.ssh/config", "/etc/ssh/ssh_config")
+READING = threading.Lock()
 KEEPALIVE = 15
 """Seconds after which a connection on which nothing happens is tried."""
 IDLE = 5
@@ -74,8 +79,9 @@ def _hops(host: Host, stage: Stage) -> list[fabric.Connection]:
 
     known = known_hosts.known(stage.known_hosts)
     user = host.user or stage.user or None
+    config = fabric.Config(ssh_config=_ssh_config())
     try:
-        hop = fabric.Connection(host.address, user=user, port=host.port)
+        hop = fabric.Connection(host.address, user=user, port=host.port, config=config)
     except RecursionError:
         raise _cannot_jump(host, "leads in a circle") from None
     hops = []
@@ -90,6 +96,21 @@ def _hops(host: Host, stage: Stage) -> list[fabric.Connection]:
         hops.append(hop)
         hop = hop.gateway
     return hops
+
+
+def _ssh_config() -> paramiko.SSHConfig:
+    """What the files of ssh say that Fabric reads; those of many hosts are read once, unless they change."""
+    files = [Path(name).expanduser() for name in SSH_CONFIG]
+    with READING:
+        return _read(tuple((file, file.stat().st_mtime_ns) for file in files if file.exists()))
+
+
+@functools.cache
+def _read(files: tuple[tuple[Path, int], ...]) -> paramiko.SSHConfig:
+    import fabric
+
+    del files
+    return fabric.Config().base_ssh_config
 
 
 def _cannot_jump(host: Host, why: str) -> Unreachable:

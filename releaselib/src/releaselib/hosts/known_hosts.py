@@ -57,7 +57,18 @@ class KnownHosts:
 
     def of(self, name: str) -> list[Entry]:
         """The entries of a host, by its name as the files have it: ``[host]:port`` beside the usual port."""
-        return [entry for entry in self.entries if not entry.revoked and entry.of(name)]
+        maybe = (*self._named.get(name.lower(), ()), *self._named.get("", ()))
+        return [entry for entry in maybe if not entry.revoked and entry.of(name)]
+
+    @functools.cached_property
+    def _named(self) -> dict[str, list[Entry]]:
+        """Name -> entries, those with patterns or hashes under none: each of many hosts asks for its own."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            plain = not set("".join(entry.hosts)) & set("*?!|")
+            for name in entry.hosts if plain else [""]:
+                found.setdefault(name.lower(), []).append(entry)
+        return found
 
     def judge(self, name: str, key: paramiko.PKey) -> None:
         """Raise Distrusted for a key of a host that is not known, not the known one, or revoked."""
@@ -110,14 +121,24 @@ def _scan(name: str) -> str:
 
 def known(more: str = "") -> KnownHosts:
     """What the system's files, the user's and one more say. Raises ConfigError for a line that makes no sense."""
-    read = []
-    for file in (Path(name).expanduser() for name in (*SYSTEM, more) if name):
-        try:
-            read.append(_read(file, file.stat().st_mtime_ns))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"{file}: {error.strerror}", next_step=f"ls -ld {file}") from None
+    files = [Path(name).expanduser() for name in (*SYSTEM, more) if name]
+    return _known(tuple((file, _changed(file)) for file in files), more)
+
+
+def _changed(file: Path) -> int:
+    """When a file was changed last, in nanoseconds; nothing for one that is not there. Raises ConfigError."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", next_step=f"ls -ld {file}") from None
+
+
+@functools.cache
+def _known(files: tuple[tuple[Path, int], ...], more: str) -> KnownHosts:
+    """The same, of files that were changed at these moments: those of many hosts are read once."""
+    read = [_read(file) for file, changed in files if changed]
     return KnownHosts(
         [entry for entries, _ in read for entry in entries],
         any(trusts for _, trusts in read),
@@ -155,14 +176,16 @@ def _signed_by(algorithm: str, kinds: Sequence[str]) -> bool:
     return ("ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm) in kinds
 
 
-@functools.cache
-def _read(file: Path, changed: int) -> tuple[list[Entry], bool]:
-    """The entries of a file, and whether it trusts certificates."""
+def _read(file: Path) -> tuple[list[Entry], bool]:
+    """The entries of a file, and whether it trusts certificates. Raises ConfigError."""
     import paramiko
 
-    del changed  # a file that has changed is read again
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", next_step=f"ls -l {file}") from None
     entries, authorities = [], False
-    for number, raw in enumerate(file.read_bytes().splitlines(), 1):
+    for number, raw in enumerate(lines, 1):
         marker, *words = raw.split() if raw.lstrip().startswith(b"@") else (b"", *raw.split())
         if not marker and (not words or words[0].startswith(b"#")):
             continue
