@@ -52,6 +52,7 @@ def stage(run: Run) -> None:
     release = replace(plan.release, wheels=run.wheels)
     later = any(phase.name == "before_start" for phase in plan.phases)
     starts = run.beside and not later
+    booted = boot.files(at.stage)
 
     def put(remote: Remote) -> str:
         host = remote.host
@@ -62,9 +63,7 @@ def stage(run: Run) -> None:
             conf = supervisor.configuration(template, at.stage, release, plan.slot, host)
         folder = at.stage.paths.slot(plan.slot)
         content = slot.files(release, conf, (pins.release, pins.tools), asked)
-        content |= boot.files(at.stage) | {
-            settings.FILE: settings.as_file(settings.on_host(at.settings, host.env, folder))
-        }
+        content |= booted | {settings.FILE: settings.as_file(settings.on_host(at.settings, host.env, folder))}
         for name, one in at.stage.files.items():
             content[f"files/{name}"] = {"text": plan.files[f"files/{name}"], "mode": one.mode}
         outcome = slot.stage_release(remote, plan.slot, content, uv, start=starts)
