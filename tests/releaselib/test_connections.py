@@ -571,9 +571,17 @@ def test_what_ssh_goes_by_is_read_once_for_all_hosts_and_again_when_it_changes(
     home: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    parse, key = paramiko.SSHConfig.parse, paramiko.hostkeys.HostKeyEntry.from_line
-    monkeypatch.setattr(paramiko.SSHConfig, "parse", lambda it, file: read.append(file.name) or parse(it, file))
-    monkeypatch.setattr(paramiko.hostkeys.HostKeyEntry, "from_line", lambda line: read.append(line) or key(line))
+
+    def noted(act: Callable[..., Any], what: Callable[..., str]) -> Callable[..., Any]:
+        def do(*given: Any) -> Any:
+            read.append(what(*given))
+            return act(*given)
+
+        return do
+
+    config, entry = paramiko.SSHConfig, paramiko.hostkeys.HostKeyEntry
+    monkeypatch.setattr(config, "parse", noted(config.parse, lambda _, file: str(file.name)))
+    monkeypatch.setattr(entry, "from_line", noted(entry.from_line, str))
     hosts = machines(3)
     configure(home, f"User {getpass.getuser()}\n")
     for host in hosts:
