@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +94,24 @@ def test_whoever_needs_it_no_more_ends_all_of_it(repository: real.Repository, tm
         assert builds_into(tmp_path)
     assert at_work._built.done()
     assert not builds_into(tmp_path)
+
+
+WAITING = """
+import sys, threading
+from releaselib import config
+from releaselib.actions.early import Early
+from releaselib.decide.release import Wanted
+from releaselib.wheels import source
+
+source.find = lambda *_: threading.Event().wait()
+shop = config.load(sys.argv[1])
+Early(shop, shop.stage("local"), Wanted(), shop.root / "early").end()
+"""
+
+
+def test_a_program_ends_while_what_it_needs_no_more_still_waits(repository: real.Repository) -> None:
+    shop = project(repository)
+    subprocess.run([sys.executable, "-c", WAITING, str(shop.root)], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from releaselib import hooks
 from releaselib.actions import wheels
@@ -20,16 +22,23 @@ from releaselib.wheels import source
 from releaselib.wheels.build import Built
 from releaselib.wheels.source import Source
 
+T = TypeVar("T")
+
 
 class Early:
     """The build of what a release most likely is, at work in a thread; whoever needs another one builds it himself."""
 
     def __init__(self, project: Project, stage: Stage, wanted: Wanted, folder: Path) -> None:
         self.project, self.stage, self.wanted, self.folder = project, stage, wanted, folder
-        self._stopper, worker = Stopper(), ThreadPoolExecutor(1)
-        self._chosen = worker.submit(self._choose)
-        self._built = worker.submit(self._build)
-        worker.shutdown(wait=False)
+        self._stopper = Stopper()
+        self._chosen, self._built = Future[tuple[Source, str]](), Future[Built | None]()
+        # Python waits at its end for a pool's threads: here that would be for an index that does not answer.
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        _fill(self._chosen, self._choose)
+        if self._built.set_running_or_notify_cancel():
+            _fill(self._built, self._build)
 
     def _choose(self) -> tuple[Source, str]:
         """The commit, and its version as far as the hosts have no say in it; none if it is published."""
@@ -59,6 +68,14 @@ class Early:
         self._stopper.stop()
         if not self._built.cancel():
             wait([self._built])  # a clone is the last that it may be at
+
+
+def _fill(future: Future[T], act: Callable[[], T]) -> None:
+    """Have a future hold what comes out of an act."""
+    try:
+        future.set_result(act())
+    except BaseException as error:  # it is raised to whoever asks
+        future.set_exception(error)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def end(running: Running) -> Samples:
     """The counts of a sampler that has been told of the switch, once it has ENOUGH. Raises CommandFailed."""
     counts = running.receive()
     done = running.finish()
-    if done.code:
+    if done.code or not counts:
         raise CommandFailed("sampling failed", cause=done.last_lines)
     table = json.loads(counts)
     first, during, after = (table["failed"][when] for when in ("first", "during", "after"))

@@ -176,11 +176,14 @@ def _wait(server: Server) -> None:
 
 
 def stop(folder: Path) -> bool:
-    """Stop the server that was started in the background; True when there was one."""
+    """Stop the server that was started in the background; True when there was one. Raises IndexFailed."""
     if "pypiserver" not in _command(folder):
         return False
-    os.kill(int((folder / "pid").read_text("utf-8")), signal.SIGTERM)
+    pid = int((folder / "pid").read_text("utf-8"))
+    os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + 20
-    while _command(folder) and time.monotonic() < end:
+    while _command(folder):
+        if time.monotonic() > end:
+            raise IndexFailed(f"the index in {folder} does not end", next_step=f"kill -9 {pid}")
         time.sleep(0.05)
     return True

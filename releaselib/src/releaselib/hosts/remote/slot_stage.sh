@@ -63,6 +63,9 @@ healthy_already() {
 rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
+# With what the index is read: uv, pip and slot_fetch.py find it there.
+trap 'rm -f "$folder/netrc" "$folder.new/netrc"' EXIT
+trap 'exit 1' HUP INT TERM
 kind=$(unpack_files "$folder.new") || no_room "$folder.new"
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] &&
     { [ "$start" = no ] || healthy_already; }; then
@@ -74,8 +77,6 @@ fi
 stop_slot "$folder"
 rm -rf "$folder"
 mv -T "$folder.new" "$folder"
-trap 'rm -f "$folder/netrc"' EXIT # with what the index is read: uv, pip and slot_fetch.py find it there
-trap 'exit 1' HUP INT TERM
 export NETRC="$folder/netrc"
 
 # --- 71: the tools of the host, made once and kept: uv, and supervisor in a virtualenv of its own, which
