@@ -12,7 +12,7 @@ from test_lock import kill_lock
 
 import real
 from releaselib import config, hooks
-from releaselib.actions import phases, runner, switching
+from releaselib.actions import phases, release, repository, runner, switching
 from releaselib.actions.run import Run
 from releaselib.actions.session import Interrupted, Session
 from releaselib.decide.journal import Began, Failed, Report
@@ -206,3 +206,30 @@ def test_a_report_tells_what_was_done(here: Fleet, told: list[str]) -> None:
     assert (report.action, report.version, report.slot, report.before) == ("release", "2.0", "b", "a 1.0")
     assert (report.hosts, report.url) == (["local"], here.stage.address)
     assert isinstance(report, Report)
+
+
+PAGES = {
+    "a release": ("release", "production", True, ["2.0"]),
+    "a canary alone, which is not live": ("canary", "production", True, []),
+    "a forge whose pages are not wanted": ("release", "production", False, []),
+    "this machine": ("release", "local", True, []),
+}
+
+
+@pytest.mark.parametrize(("action", "stage", "wanted", "made"), PAGES.values(), ids=PAGES)
+def test_a_forge_gets_a_page_of_what_is_live_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, action: str, stage: str, wanted: bool, made: list[str]
+) -> None:
+    tables = {"production": {"app": ["h1"], "proxy": ["p1"]}, "local": {"app": ["local"]}}
+    forge = {"kind": "gitlab", "namespace": "team", "release": wanted}
+    project = config.parse({"stages": tables, "forge": forge}, root=Path("/shop"), name=real.PROJECT)
+    asked: list[str] = []
+    monkeypatch.setattr(release, "carry_out", lambda *_: Report(action, stage, "2.0"))
+
+    def make_release(_: config.Project, version: str) -> str:
+        asked.append(version)
+        return "https://forge.example/page"
+
+    monkeypatch.setattr(repository, "make_release", make_release)
+    release.release(project, stage)
+    assert asked == made

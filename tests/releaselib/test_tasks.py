@@ -187,6 +187,14 @@ def test_fab_helps_with_a_task_and_shows_its_example(project: Path) -> None:
     assert "the stage of release.toml to work on" in done.stdout
 
 
+@pytest.mark.parametrize("option", ["--version", "--slot", "--profile"])
+def test_what_is_missing_is_brought_as_it_is_live_and_not_otherwise(project: Path, option: str) -> None:
+    done = fab(project, "deploy", "--missing", "--stage", "production", option, "1.0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "goes with no --version, --slot or --profile" in done.stderr
+    assert "next: fab deploy --missing --stage production" in done.stderr
+
+
 ANSWERED = {
     "what a command says": (("host.exec", "echo well"), "well"),
     "the ends of logs": (("host.logs", "--slot", "b"), "well"),
