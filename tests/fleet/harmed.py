@@ -14,7 +14,7 @@ from fabric.main import program
 
 from releaselib.decide.journal import Event
 from releaselib.hosts.connection import Running
-from releaselib.hosts.lock import Lock
+from releaselib.hosts.held import Lock
 from releaselib.hosts.ssh import Ssh
 from releaselib.progress import Clock
 

@@ -98,7 +98,19 @@ def test_a_decision_touches_no_machine(name: str) -> None:
 
 CONNECTING = {
     f"hosts.{name}"
-    for name in ("connection", "fleet", "scripts", "ssh", "hops", "sessions", "openssh", "ssh_text", "here", "terminal")
+    for name in (
+        "connection",
+        "fleet",
+        "scripts",
+        "ssh",
+        "hops",
+        "sessions",
+        "openssh",
+        "ssh_text",
+        "here",
+        "terminal",
+        "held",
+    )
 }
 """What makes connections; what is done on a host stands on it."""
 TEXT = {"hosts.site"}

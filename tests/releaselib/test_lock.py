@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import real
+from releaselib import progress
 from releaselib.config.inventory import Host
 from releaselib.decide.journal import Began, Failed, History, Staged, Switched, read, written
 from releaselib.errors import CommandFailed, Locked
-from releaselib.hosts import lock as lock_module
+from releaselib.hosts import held, lock as lock_module
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.here import Here
@@ -89,14 +90,19 @@ def test_every_event_is_a_line_of_the_journal(here: Fleet) -> None:
 
 def kill_lock(fleet: Fleet) -> None:
     """Kill the script that holds the lock of a stage on its host."""
-    file = f"{fleet.stage.prefix}/stage.lock"
+    os.kill(holder_of(Path(fleet.stage.prefix)), signal.SIGKILL)
+
+
+def holder_of(prefix: Path) -> int:
+    """The process of the script that holds the lock there."""
+    file = f"{prefix}/stage.lock"
     holders = set()
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
             if str(descriptor.readlink()) == file:
                 holders.add(int(descriptor.parts[2]))
     (pid,) = holders
-    os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 def test_a_journal_that_cannot_be_written_is_told_because_the_lock_is_lost(here: Fleet) -> None:
@@ -172,7 +178,7 @@ def test_what_is_done_under_a_lock_carries_its_number(here: Fleet) -> None:
 def test_a_holder_that_is_not_heard_any_more_has_lost_the_lock(here: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a power cut of the controller, whose connection the host still believes in."""
     monkeypatch.setattr(lock_module, "PATIENCE", 0.3)
-    monkeypatch.setattr(lock_module, "PULSE", 1000)
+    monkeypatch.setattr(held, "PULSE", 1000)
     with hold(here) as first:
         subprocess.run(["flock", here.stage.paths.stage_lock, "true"], check=True)
         with hold(Fleet(here.stage)) as second:
@@ -185,7 +191,7 @@ def test_a_holder_that_is_not_heard_any_more_has_lost_the_lock(here: Fleet, monk
 
 def test_a_holder_that_is_silent_but_alive_keeps_the_lock(here: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_module, "PATIENCE", 2)
-    monkeypatch.setattr(lock_module, "PULSE", 0.05)
+    monkeypatch.setattr(held, "PULSE", 0.05)
     with hold(here) as lock:
         probe = ("flock", "-w", "3", here.stage.paths.stage_lock, "true")  # longer than the host's patience
         assert subprocess.run(probe).returncode == 1
@@ -237,6 +243,7 @@ def test_a_full_disk_is_told_and_nothing_goes_on(here: Fleet) -> None:
         with pytest.raises(CommandFailed) as caught:
             lock.write(BEGAN)
         assert "Is a directory" in caught.value.cause
+        assert caught.value.what == "local: the journal cannot be written there"
 
 
 def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told_by_the_next(here: Fleet) -> None:
@@ -254,8 +261,8 @@ def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told
         assert "Is a directory" in caught.value.cause
 
 
-def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path) -> None:
-    """Here two prefixes of this machine stand for two lock hosts."""
+def two_hosts(short: Path) -> tuple[Fleet, dict[Host, Path]]:
+    """Two prefixes of this machine that stand for two lock hosts."""
     stage = real.stage(short)
     two = Fleet(stage)
     hosts = {Host(address="p1"): short / "one", Host(address="p2"): short / "two"}
@@ -263,6 +270,37 @@ def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path)
         of_host = stage.model_copy(update={"prefix": str(folder), "proxy": tuple(hosts)})
         two._remotes[host] = Here(host, of_host)
     two.stage = stage.model_copy(update={"proxy": tuple(hosts)})
+    return two, hosts
+
+
+def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
+    short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock_module, "PATIENCE", 2)
+    monkeypatch.setattr(held, "PULSE", 0.05)
+    monkeypatch.setattr(progress, "SILENCE", 0.5)
+    two, hosts = two_hosts(short)
+    first, second = hosts.values()
+    with hold(two) as lock:
+        slow = holder_of(second)
+        os.kill(slow, signal.SIGSTOP)
+        writing = threading.Thread(target=lock.write, args=[BEGAN])
+        writing.start()
+        try:
+            for folder in (first, second):
+                probe = ("flock", "-w", "3", f"{folder}/stage.lock", "true")  # longer than a host's patience
+                assert subprocess.run(probe).returncode == 1
+        finally:
+            os.kill(slow, signal.SIGCONT)
+            writing.join()
+        lock.write(Switched("a"))
+    assert "p2 has not written the journal yet" in capsys.readouterr().err
+    for folder in (first, second):
+        assert [read(line) for line in (folder / "journal.jsonl").read_text().splitlines()] == [BEGAN, Switched("a")]
+
+
+def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path) -> None:
+    two, hosts = two_hosts(short)
     (short / "two").mkdir()
     lines = [written(event) for event in (BEGAN, Staged("a"), Switched("a"))]
     (short / "two/journal.jsonl").write_text("".join(f"{line}\n" for line in lines))

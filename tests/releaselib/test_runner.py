@@ -21,7 +21,8 @@ from releaselib.decide.settings import Setting
 from releaselib.errors import CommandFailed, HookFailed, Refused
 from releaselib.hosts import proof
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.lock import Lock, hold, read_journal
+from releaselib.hosts.held import Lock
+from releaselib.hosts.lock import hold, read_journal
 
 
 @pytest.fixture

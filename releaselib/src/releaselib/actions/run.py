@@ -14,7 +14,7 @@ from releaselib.decide.watch import Traffic
 from releaselib.errors import CommandFailed
 from releaselib.hosts import health, slot
 from releaselib.hosts.connection import Remote, Running
-from releaselib.hosts.lock import Lock
+from releaselib.hosts.held import Lock
 from releaselib.wheels.build import Built
 from releaselib.wheels.resolve import Pinned
 from releaselib.wheels.source import Source

@@ -22,7 +22,7 @@ from releaselib.decide.view import View
 from releaselib.errors import ReleaseError, on_stage
 from releaselib.hosts import facts, fleet, lock
 from releaselib.hosts.fleet import Fleet
-from releaselib.hosts.lock import Lock
+from releaselib.hosts.held import Lock
 from releaselib.progress import Clock, say
 
 

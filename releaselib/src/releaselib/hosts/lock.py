@@ -7,119 +7,27 @@ it. So a holder that was cut off and lives on can do no harm.
 """
 
 import json
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
-from releaselib.decide.journal import Event, History, written
-from releaselib.errors import CommandFailed, Locked, ReleaseError
+from releaselib.decide.journal import History
+from releaselib.errors import CommandFailed, Locked
 from releaselib.hosts.connection import Remote, Running, Unreachable
 from releaselib.hosts.fleet import Fleet, nothing
+from releaselib.hosts.held import Lock, end_all
 from releaselib.hosts.scripts import call, start
 from releaselib.progress import say
 
 HELD = 75
-PULSE = 3.0
-"""Seconds between two signs of life of the holder."""
 PATIENCE = 15
 """Seconds without one after which a host gives the lock up."""
 COPIED = 5000
 """Events of a journal that a host gets which is new."""
-LOST = (OSError, ValueError, ReleaseError)
-"""What is raised when the other end of a channel is gone, or closed."""
-
-
-class Lock:
-    """The lock of a stage while it is held, on every lock host; ``fence`` is its number."""
-
-    def __init__(self, held: Mapping[Host, Running], found: Mapping[Host, dict[str, Any]]) -> None:
-        self._held = dict(held)
-        self._owed = Counter[Host]()  # answers
-        self._talking = threading.Lock()
-        self._lost: tuple[Host, str] | None = None  # where, and why
-        self.fence = max(one["fence"] for one in found.values()) + 1
-        self.frozen = next((one["frozen"] for one in found.values() if one["frozen"]), "")
-
-    def write(self, event: Event, *, wait: bool = True) -> None:
-        """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost.
-
-        Without ``wait`` it is on its way, in front of every later one, of which the first that waits hears of it.
-        """
-        self.tell(f"write {written(event)}", wait=wait)
-
-    def tell(self, words: str, hosts: Iterable[Host] = (), *, wait: bool = True) -> None:
-        """Have something done by what holds the lock on every lock host (see lock.py); all are told at once."""
-        with self._talking:
-            for host in hosts or self._held:
-                self._send(host, words)
-            for host in self._held if wait else ():
-                self._receive(host)
-            if self._lost:
-                host, why = self._lost
-                raise CommandFailed(
-                    f"{host.name}: the journal cannot be written, so the lock is not held: "
-                    "whoever takes it now is safe from this command",
-                    cause=why,
-                    next_step="fab status",
-                )
-
-    def _send(self, host: Host, words: str) -> None:
-        try:
-            if not self._lost:
-                self._held[host].send(words)
-                self._owed[host] += 1
-        except LOST as error:
-            self._lost = host, str(error)
-
-    def _receive(self, host: Host) -> None:
-        try:
-            while self._owed[host] and not self._lost:
-                answer = self._held[host].receive() or f"{host.name}: {_last_lines(self._held[host])}"
-                self._owed[host] -= 1
-                if answer != "done":
-                    self._lost = host, answer
-        except LOST as error:
-            self._lost = host, str(error)
-
-    @contextmanager
-    def alive(self) -> Iterator[None]:
-        """Send signs of life for the length of the block."""
-        over = threading.Event()
-
-        def pulse() -> None:
-            with suppress(ReleaseError):  # the next event tells
-                while not over.wait(PULSE):
-                    self.tell("pulse")
-
-        thread = threading.Thread(target=pulse, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-
-    def release(self) -> None:
-        """Give it up."""
-        _end(self._held.values())
-
-
-def _end(held: Iterable[Running]) -> None:
-    with ThreadPoolExecutor() as pool:
-        pool.map(_last_lines, held)
-
-
-def _last_lines(running: Running) -> str:
-    try:
-        return running.finish().last_lines
-    except LOST as error:
-        return str(error)
 
 
 @contextmanager
@@ -136,10 +44,10 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
     try:
         if lock.frozen and not frozen:
             raise frozen_by(fleet.stage, lock.frozen)
-        _number(fleet, lock)
-        _copy_journal(fleet, lock, found)
-        fleet.outnumber = partial(_outnumber, fleet, lock)
         with lock.alive():
+            _number(fleet, lock)
+            _copy_journal(fleet, lock, found)
+            fleet.outnumber = partial(_outnumber, fleet, lock)
             yield lock
     finally:
         fleet.outnumber = nothing
@@ -189,7 +97,7 @@ def _taken(fleet: Fleet, holder: str) -> tuple[dict[Host, Running], dict[Host, d
         if lost and (fleet.stage.proxy or not held):
             raise lost[0]
     except BaseException:
-        _end(held.values())
+        end_all(held.values())
         raise
     return held, found
 

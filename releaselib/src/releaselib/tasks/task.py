@@ -68,15 +68,25 @@ def with_errors(act: Callable[[], None]) -> None:
     try:
         act()
     except errors.ReleaseError as error:
-        print(output.harmless(f"error: {error}"), file=sys.stderr)  # noqa: T201
+        _tell(output.harmless(f"error: {error}"))
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()
         sys.exit(141)
     except KeyboardInterrupt as error:
-        with suppress(OSError):  # the terminal may be gone
-            print("interrupted; fab status shows what is where", file=sys.stderr)  # noqa: T201
+        _tell("interrupted; fab status shows what is where")
         sys.exit(128 + getattr(error, "number", 2))
+
+
+def _tell(words: str) -> None:
+    """Print to stderr, if it takes anything: the terminal may be gone, or the disk of a log full."""
+    with suppress(OSError):
+        print(words, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _say_no_more() -> None:
+    """Have what stdout did not take go nowhere: Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(act: Callable[[], Any], as_json: bool) -> None:
@@ -90,5 +100,13 @@ def _show(act: Callable[[], Any], as_json: bool) -> None:
 
 
 def _print(value: Any, as_json: bool) -> None:
-    if value is not None:
+    if value is None:
+        return
+    try:
         output.show(output.as_json(value) if as_json else output.as_text(value))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _say_no_more()
+        what = f"it is done, but what it has to tell cannot be written to standard output: {error.strerror}"
+        raise errors.ReleaseError(what, next_step="fab status") from None
