@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 import real
-from releaselib import index
+from releaselib import index, progress
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, missing, uv_wheel, wheels_of
 from releaselib.errors import IndexFailed, Refused
+from releaselib.index import simple
 from releaselib.index.own import Own
 from releaselib.index.simple import PASSWORD, Simple
 
@@ -65,6 +67,19 @@ def test_an_index_that_fails_is_told_with_its_answer() -> None:
             Simple(Index(url=f"{web.url}/simple/")).files("shop")
         assert caught.value.what == f"the index {web.url}/simple/ does not answer as one"
         assert "500" in caught.value.cause
+
+
+def test_an_index_that_says_nothing_is_waited_for_with_words_and_given_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(simple, "TIMEOUT", 1)
+    monkeypatch.setattr(progress, "SILENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple/"
+        with pytest.raises(IndexFailed) as caught:
+            Simple(Index(url=url)).files("shop")
+    assert caught.value.what == f"the index {url} said nothing for 1 s"
+    assert capsys.readouterr().err.startswith(f"waiting for the index: {url}shop/\n")
 
 
 def test_a_project_without_an_index_is_refused() -> None:

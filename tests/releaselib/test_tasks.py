@@ -197,7 +197,7 @@ def test_what_is_missing_is_brought_as_it_is_live_and_not_otherwise(project: Pat
 
 def test_a_result_that_nothing_takes_is_told_as_done(project: Path) -> None:
     program = Path(sys.executable).parent / "fab"
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run([program, "version.latest"], cwd=project, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert (
@@ -207,7 +207,7 @@ def test_a_result_that_nothing_takes_is_told_as_done(project: Path) -> None:
 
 def test_an_error_that_nothing_takes_keeps_its_exit_code(project: Path) -> None:
     program = Path(sys.executable).parent / "fab"
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run([program, "status", "--stage", "none"], cwd=project, stderr=full)
     assert done.returncode == 2
 

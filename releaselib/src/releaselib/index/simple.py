@@ -17,6 +17,7 @@ from releaselib import process
 from releaselib.config.tables import Index
 from releaselib.decide.files import File, version_of
 from releaselib.errors import IndexFailed, Refused
+from releaselib.progress import patience
 
 if TYPE_CHECKING:
     import requests
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "RELEASELIB_INDEX_PASSWORD"  # noqa: S105  the name of the variable
 TIMEOUT = 20
+"""Seconds in which an index must say something; how long all of an answer takes is told, not limited."""
 
 
 class Simple:
@@ -87,7 +89,8 @@ class Simple:
     def _get(self, url: str, accept: str = "*/*") -> requests.Response:
         import requests
 
-        return requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT, auth=self.table.login)
+        with patience(lambda: f"waiting for the index: {url}"):
+            return requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT, auth=self.table.login)
 
     def read(self, file: File) -> bytes:
         """The bytes of a file. Raises what requests raises."""
@@ -154,11 +157,10 @@ class Simple:
             LookupError,
             ValueError,
         ) as error:
-            lost = isinstance(error, requests.ConnectionError)
+            lost = {requests.ConnectionError: "cannot be reached", requests.Timeout: f"said nothing for {TIMEOUT} s"}
+            words = next((words for kind, words in lost.items() if isinstance(error, kind)), "does not answer as one")
             raise IndexFailed(
-                f"the index {url} {'cannot be reached' if lost else 'does not answer as one'}",
-                cause=str(error),
-                next_step=f"curl {url}; fab index.serve starts one",
+                f"the index {url} {words}", cause=str(error), next_step=f"curl {url}; fab index.serve starts one"
             ) from None
 
 
