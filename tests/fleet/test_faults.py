@@ -845,6 +845,29 @@ def test_going_back_needs_the_proxies_alone(shop: Shop) -> None:
     assert [nginx_workers(host) for host in shop.proxy] == workers, "nothing is reloaded"
 
 
+def test_a_host_that_is_off_is_left_out_of_the_way_back(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.release_again(shop.warm())
+    lost, idle, before = shop.app[1], shop.idle, shop.state()
+    with shop.mortal(lost):
+        lost.power_off()
+        text = shop.refused(6, release.rollback)
+        assert f"go on without them: --exclude {lost.address}" in text
+        assert f"{lost.address}:{shop.ports(idle)[0]}" in capsys.readouterr().err, (
+            "what the proxies did not see healthy"
+        )
+        assert shop.state() == before
+        without = Wanted(exclude=lost.address)
+        assert "is ready on 2 proxies" in rehearse.drill(shop.configured(), "test", lost.address)
+        with shop.reloading():
+            report = release.rollback(shop.configured(), "test", without)
+        assert (shop.live, report.failed, lost.address in report.hosts) == (idle, 0, False)
+        assert lost.address not in shop.behind(idle)
+    assert f"look at: left out, no visitor gets there: {lost.address}: fab deploy --missing" in shop.status()
+    with shop.reloading():
+        release.join(shop.configured(), "test")
+    assert "look at" not in shop.status()
+
+
 # --- what an error advises
 
 

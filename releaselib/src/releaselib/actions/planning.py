@@ -1,5 +1,6 @@
 """From what is asked and what was seen to a plan: one function an action."""
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -33,10 +34,15 @@ class Seen:
     view: View
     source: Source | None = None
 
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The app hosts that are meant. Raises ConfigError."""
+        return select(self.at.stage.app, self.wanted.hosts, self.wanted.exclude)
+
     def all(self) -> View:
-        """The view of every host, app hosts included."""
+        """The view with the app hosts, too."""
         if self.at.stage.proxy and not self.view.app:
-            self.view, _ = checked(self.at, self.at.stage.app, needs_index=False)
+            self.view, _ = checked(self.at, self.hosts, needs_index=False)
         return self.view
 
 
@@ -122,9 +128,7 @@ def _of_version(seen: Seen) -> Aim:
 
 
 def _idle(seen: Seen) -> tuple[str, tuple[Host, ...]]:
-    stage, wanted = seen.at.stage, seen.wanted
-    hosts = select(stage.app, wanted.hosts, wanted.exclude)
-    return idle_slot(stage, seen.view.live, wanted.slot), hosts
+    return idle_slot(seen.at.stage, seen.view.live, seen.wanted.slot), seen.hosts
 
 
 def _new(seen: Seen, version: str, commit: str) -> Release:
@@ -170,8 +174,8 @@ def _back(seen: Seen) -> Aim:
         slot, asked = "", wheels.version_before(at.fleet, view.release(view.live))
         if not asked:
             raise
-    budget = Budget(at.stage.max_failures, len(at.stage.app))
-    if slot and len(at.stage.app) - len(view.holders(slot)) <= budget.allowed:
+    budget = Budget(at.stage.max_failures, len(seen.hosts))
+    if slot and len(seen.hosts) - len(view.holders(slot)) <= budget.allowed:
         return _held(seen, slot)
     release = view.release(slot) if slot else None
     if not release:
@@ -179,7 +183,7 @@ def _back(seen: Seen) -> Aim:
         release = wheels.released_before(at.fleet, asked)
     say(f"{release.version} is not warm; it is staged again")
     again = replace(release, staged=_number(seen))
-    return Aim(seen.action, AGAIN, again, slot or idle_slot(at.stage, view.live), at.stage.app)
+    return Aim(seen.action, AGAIN, again, slot or idle_slot(at.stage, view.live), seen.hosts)
 
 
 def _older(seen: Seen, asked: str) -> str:
@@ -196,17 +200,18 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
     They are asked while the lock is held: a plan that is only printed takes their word for it.
     """
     at, served = seen.at, seen.view.served(slot)
-    if not served or any(slot not in one.slots for one in seen.view.proxy.values()):
+    meant = served and served.among(seen.hosts)
+    if not meant or not meant.servers or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
-    allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
-    asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
+    allowed = Budget(at.stage.max_failures, len(meant.hosts)).allowed * at.stage.processes
+    asked = health.question(at.stage, meant.servers, meant.release.version, timeout=2) | {"allowed": allowed}
     results = at.fleet.each(at.stage.proxy if at.fleet.fence else (), lambda remote: nginx.ready(remote, asked))
     for error in results.failures.values():
-        say(f"slot {slot} is not warm: {error.what}")
+        say(f"slot {slot} is not warm: {error.what}: {textwrap.shorten(error.cause, 300)}")
     if results.failures:
         return None
     phases = tuple(name for name in PHASES[seen.action] if name not in COLD)
-    return Aim(seen.action, phases, served.release, slot, at.stage.app)
+    return Aim(seen.action, phases, meant.release, slot, seen.hosts)
 
 
 def _joining(seen: Seen) -> Aim:
@@ -216,7 +221,7 @@ def _joining(seen: Seen) -> Aim:
     release = view.release(view.live)
     if not release:
         raise Refused("nothing is live yet that could be brought to a host", next_step="fab release")
-    missing = view.left_out(select(at.stage.app, seen.wanted.hosts, seen.wanted.exclude))
+    missing = view.left_out(seen.hosts)
     if not missing:
         raise Refused("no host is left out", next_step=f"fab status --stage {at.stage.name}")
     return Aim(seen.action, PHASES[seen.action], replace(release, staged=_number(seen)), view.live, tuple(missing))
@@ -236,7 +241,7 @@ def _held(seen: Seen, slot: str) -> Aim:
     release = seen.all().release(slot)
     if not release:
         raise Refused(f"slot {slot} is empty; there is nothing to switch to", next_step="fab status")
-    return Aim(seen.action, PHASES[seen.action], release, slot, seen.at.stage.app)
+    return Aim(seen.action, PHASES[seen.action], release, slot, seen.hosts)
 
 
 AIMS: dict[str, Callable[[Seen], Aim]] = {

@@ -12,10 +12,10 @@ from releaselib.decide.view import View
 from releaselib.hosts import lock
 
 
-def doctor(project: Project, stage: str, ref: str) -> str:
+def doctor(project: Project, stage: str, ref: str, exclude: str = "") -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with session(project, stage) as at:
-        seen = checked_for(at, "release", Wanted(ref=ref))
+        seen = checked_for(at, "release", Wanted(ref=ref, exclude=exclude))
         view = seen.view
         if view.history.holder:
             raise lock.taken(at.stage, view.history.holder)
@@ -45,10 +45,10 @@ def _boot(stage: Stage, view: View) -> str:
     )
 
 
-def drill(project: Project, stage: str) -> str:
+def drill(project: Project, stage: str, exclude: str = "") -> str:
     """Rehearse a rollback: everything but the renaming of the link; says how long it would take. Raises Refused."""
     with session(project, stage) as at, at.locked("drill"):
-        plan = planned(checked_for(at, "rollback", Wanted()))
+        plan = planned(checked_for(at, "rollback", Wanted(exclude=exclude)))
         at.clock.phase("")
         so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
         if plan.phases[0].name != "switch":

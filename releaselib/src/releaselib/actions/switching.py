@@ -21,7 +21,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 
 NO_SAMPLES = "proxies failed: sampling does not start"
-MEND = "mend them, then run it again; fab status"
+MEND = "mend what it says, then run it again; fab status"
 
 
 def switch(run: Run) -> None:
@@ -29,12 +29,13 @@ def switch(run: Run) -> None:
     sampled = run.plan.live not in ("", run.plan.slot)
     if sampled and all(one.answer for one in run.view.proxy.values()):
         _sample(run)  # one that does not serve yet is made ready first: else that would look like failing visitors
-    if run.hosts and not run.serves:
+    warm = not run.hosts and not run.serves  # the proxies know it, and saw it healthy
+    if warm:
+        run.hosts = [host for host in run.plan.app if host.name in run.view.known[run.plan.slot].hosts]
+    if warm and not _excluded(run):
+        run.serves = site.line(run.at.stage, run.plan.slot, run.view.known[run.plan.slot])
+    elif not run.serves:
         prepare(run)
-    elif not run.serves:  # it is warm: the proxies saw it healthy, and need nothing new
-        known = run.view.known[run.plan.slot]
-        run.hosts = [host for host in run.plan.app if host.name in known.hosts]
-        run.serves = site.line(run.at.stage, run.plan.slot, known)
     if sampled and not run.samplers:
         _sample(run)
     _await_first(run)
@@ -47,6 +48,12 @@ def switch(run: Run) -> None:
         run.switched = True
         _tell_samplers(run)
         run.record(Switched(run.plan.slot, run.plan.live))
+
+
+def _excluded(run: Run) -> list[Host]:
+    """The hosts of the slot that are not to be served from: nginx would wait for each that is off."""
+    known, plan = run.view.known[run.plan.slot], run.plan
+    return [host for host in run.at.stage.app if host.name in known.hosts and host not in plan.app]
 
 
 def prepare(run: Run) -> None:

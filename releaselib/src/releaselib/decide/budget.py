@@ -30,10 +30,11 @@ class Budget:
         Raises HostsFailed (or ``error``) when more failed than may.
         """
         if len(failed) > self.allowed:
+            names = [host.name for host in failed]
             raise error(
                 f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",
                 cause=several({host.name: words for host, words in failed.items()}),
-                next_step="mend the hosts, then run it again; fab status shows them",
+                next_step=f"mend them, then run it again; or go on without them: --exclude {','.join(names)}",
             )
         return [f"left out of the switch: {words}" for words in failed.values()]

@@ -50,12 +50,12 @@ def plan(stage: str = "local", version: str = "", name: str = "", ref: str = "",
 
 
 @task()
-def rollback(stage: str = "local", version: str = "", wait: int = 0) -> Report:
+def rollback(stage: str = "local", version: str = "", exclude: str = "", wait: int = 0) -> Report:
     """Go back to the release before the live one, or to a version.
 
     Example: fab rollback --stage production
     """
-    return releaselib.rollback(releaselib.load(), stage, Wanted(version=version, wait=wait))
+    return releaselib.rollback(releaselib.load(), stage, Wanted(version=version, exclude=exclude, wait=wait))
 
 
 @task(out="the folder for wheel and sdist (default: dist)")
@@ -121,12 +121,12 @@ def quickdeploy(stage: str = "local", ref: str = "", slot: str = "", profile: st
 
 
 @task()
-def switch(stage: str = "local", slot: str = "", wait: int = 0) -> Report:
+def switch(stage: str = "local", slot: str = "", exclude: str = "", wait: int = 0) -> Report:
     """Point every proxy at another slot, after a health check of it.
 
     Example: fab switch --stage staging --slot b
     """
-    return releaselib.switch(releaselib.load(), stage, Wanted(slot=slot, wait=wait))
+    return releaselib.switch(releaselib.load(), stage, Wanted(slot=slot, exclude=exclude, wait=wait))
 
 
 @task()
@@ -139,12 +139,12 @@ def status(stage: str = "local") -> Status:
 
 
 @task()
-def drill(stage: str = "local") -> str:
+def drill(stage: str = "local", exclude: str = "") -> str:
     """Rehearse a rollback, all but the switch itself, and say how long it would take.
 
     Example: fab drill --stage production
     """
-    return releaselib.drill(releaselib.load(), stage)
+    return releaselib.drill(releaselib.load(), stage, exclude)
 
 
 @task(number="how many events")
@@ -157,12 +157,12 @@ def history(stage: str = "local", number: int = 20) -> list[Event]:
 
 
 @task()
-def doctor(stage: str = "local", ref: str = "") -> str:
+def doctor(stage: str = "local", ref: str = "", exclude: str = "") -> str:
     """Everything that would stop a release, at once, without building anything.
 
     Example: fab doctor --stage production
     """
-    return releaselib.doctor(releaselib.load(), stage, ref)
+    return releaselib.doctor(releaselib.load(), stage, ref, exclude)
 
 
 @task("version", "next")
