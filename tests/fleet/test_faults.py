@@ -862,6 +862,7 @@ def test_a_host_that_is_off_is_left_out_of_the_way_back(shop: Shop, capsys: pyte
             report = release.rollback(shop.configured(), "test", without)
         assert (shop.live, report.failed, lost.address in report.hosts) == (idle, 0, False)
         assert lost.address not in shop.behind(idle)
+        assert f"look at: left out, no visitor gets there: {lost.address}" in shop.status()
     assert f"look at: left out, no visitor gets there: {lost.address}: fab deploy --missing" in shop.status()
     with shop.reloading():
         release.join(shop.configured(), "test")

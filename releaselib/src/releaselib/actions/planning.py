@@ -199,9 +199,10 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
 
     They are asked while the lock is held: a plan that is only printed takes their word for it.
     """
-    at, served = seen.at, seen.view.served(slot)
-    meant = served and served.among(seen.hosts)
-    if not meant or not meant.servers or any(slot not in one.slots for one in seen.view.proxy.values()):
+    at, meant = seen.at, seen.view.served(slot)
+    if meant and seen.wanted.exclude:  # else also from hosts that release.toml has no more
+        meant = meant.among(seen.hosts)
+    if not meant or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
     allowed = Budget(at.stage.max_failures, len(meant.hosts)).allowed * at.stage.processes
     asked = health.question(at.stage, meant.servers, meant.release.version, timeout=2) | {"allowed": allowed}

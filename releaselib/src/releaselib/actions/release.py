@@ -45,7 +45,10 @@ def quickdeploy(project: Project, stage: str, wanted: Wanted = NOTHING) -> Repor
 
 
 def switch(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
-    """Point every proxy at another slot (the next one by default) after a health check of it."""
+    """Point every proxy at another slot (the next one by default) after a health check of it.
+
+    Of ``wanted`` it takes slot, exclude and wait.
+    """
     return carry_out(project, stage, "switch", wanted)
 
 
@@ -66,6 +69,7 @@ def rollback(project: Project, stage: str, wanted: Wanted = NOTHING) -> Report:
     """Go back to the release before the live one, or to the version asked for.
 
     A slot that is still warm is switched to in seconds; otherwise the version is staged again from
-    the index first. Raises Refused when there is nothing to go back to.
+    the index first. Of ``wanted`` it takes version, exclude and wait. Raises Refused when there is nothing
+    to go back to.
     """
     return carry_out(project, stage, "rollback", wanted)

@@ -123,7 +123,7 @@ def notes(view: View, stage: Stage) -> list[str]:
         f"slot {slot} has the canary's share of visitors: fab switch {this} --slot {slot}, or fab rollback {this}"
         for slot in sorted({seen.canary for seen in view.proxy.values()} - {""})
     ]
-    out = [host.name for host in view.left_out(stage.app) if host not in view.lost]
+    out = [host.name for host in view.left_out(stage.app) if view.behind or host not in view.lost]
     if gone := [name for name in out if name in view.behind]:
         notes.append(f"{view.version} does not run there: {', '.join(gone)}: fab deploy --missing {this}")
     if out := [name for name in out if name not in view.behind]:
