@@ -299,6 +299,20 @@ def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
         assert [read(line) for line in (folder / "journal.jsonl").read_text().splitlines()] == [BEGAN, Switched("a")]
 
 
+def test_a_lock_host_that_hangs_is_not_waited_for_at_the_end(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "ENDING", 0.2)
+    two, hosts = two_hosts(short)
+    first, second = hosts.values()
+    with hold(two):
+        hanging = holder_of(second)
+        os.kill(hanging, signal.SIGSTOP)
+    try:
+        assert subprocess.run(("flock", "-n", f"{first}/stage.lock", "true")).returncode == 0
+        assert subprocess.run(("flock", "-n", f"{second}/stage.lock", "true")).returncode == 1
+    finally:
+        os.kill(hanging, signal.SIGCONT)
+
+
 def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path) -> None:
     two, hosts = two_hosts(short)
     (short / "two").mkdir()

@@ -1,9 +1,9 @@
 """A lock that is held: its channels to the lock hosts, over which the journal is written and signs of life are sent."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,6 +15,8 @@ from releaselib.progress import patience
 
 PULSE = 3.0
 """Seconds between two signs of life of the holder."""
+ENDING = 10
+"""Seconds for which the end of what holds the lock is waited for; it ends with the connection at the latest."""
 LOST = (OSError, ValueError, ReleaseError)
 """What is raised when the other end of a channel is gone, or closed."""
 Wrong = tuple[Callable[[Host, str], CommandFailed], Host, str]
@@ -112,9 +114,13 @@ def not_written(host: Host, why: str) -> CommandFailed:
 
 
 def end_all(held: Iterable[Running]) -> None:
-    """Close the channels, and wait for the end of what holds the lock there."""
-    with ThreadPoolExecutor() as pool:
-        pool.map(last_lines, held)
+    """Close the channels, and wait for the end of what holds the lock there; of what hangs not for ever."""
+    ending = [threading.Thread(target=last_lines, args=[one], daemon=True) for one in held]
+    for one in ending:
+        one.start()
+    end = time.monotonic() + ENDING
+    for one in ending:
+        one.join(max(0, end - time.monotonic()))
 
 
 def last_lines(running: Running) -> str:
