@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_a_file_that_has_changed_is_read_again(tmp_path: Path, key: str) -> None
     file.write_text("")
     assert not known(str(file)).of("one.example")
     file.write_text(f"one.example {key}\n")
+    assert known(str(file)).of("one.example")
+
+
+def test_a_file_of_the_first_moment_of_all_clocks_is_read(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "known"
+    file.write_text(f"one.example {key}\n")
+    os.utime(file, (0, 0))
     assert known(str(file)).of("one.example")
 
 

@@ -18,6 +18,7 @@ from releaselib.actions.session import Session
 from releaselib.config.tables import Forge
 from releaselib.decide.plan import SWITCH, Aim, make
 from releaselib.decide.release import Wanted
+from releaselib.decide.seen import Served
 from releaselib.errors import Refused
 from releaselib.hosts import nginx
 from releaselib.hosts.connection import Remote
@@ -73,6 +74,18 @@ def test_a_plan_to_go_back_changes_nothing_and_is_the_one_that_is_carried_out(
     plan = planned(Seen(at, "rollback", Wanted(version=version), view))
     assert (plan.slot, [phase.name for phase in plan.phases]) == ("a", ["switch", "prove"])
     assert told == [fence] * bool(fence)
+
+
+def test_a_slot_that_only_excluded_hosts_have_is_not_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: self)
+    monkeypatch.setattr(nginx, "ready", lambda remote, asked: None)
+    stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"])
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])
+    monkeypatch.setattr(type(view), "served", lambda self, slot: Served(real.release("1.0"), ("app2",), ("app2:1",)))
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    at.fleet.fence = 7
+    assert planning._warm(Seen(at, "rollback", Wanted(), view), "a")
+    assert planning._warm(Seen(at, "rollback", Wanted(exclude="app2"), view), "a") is None
 
 
 @pytest.mark.parametrize("action", ["release", "quickdeploy"])

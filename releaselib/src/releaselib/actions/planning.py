@@ -36,8 +36,9 @@ class Seen:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """The app hosts that are meant. Raises ConfigError."""
-        return select(self.at.stage.app, self.wanted.hosts, self.wanted.exclude)
+        """The app hosts that are meant; a switch is everywhere but where it is excluded. Raises ConfigError."""
+        named = self.wanted.hosts if self.action not in ("switch", "rollback") else ""
+        return select(self.at.stage.app, named, self.wanted.exclude)
 
     def all(self) -> View:
         """The view with the app hosts, too."""
@@ -202,7 +203,7 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
     at, meant = seen.at, seen.view.served(slot)
     if meant and seen.wanted.exclude:  # else also from hosts that release.toml has no more
         meant = meant.among(seen.hosts)
-    if not meant or any(slot not in one.slots for one in seen.view.proxy.values()):
+    if not meant or not meant.hosts or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
     allowed = Budget(at.stage.max_failures, len(meant.hosts)).allowed * at.stage.processes
     asked = health.question(at.stage, meant.servers, meant.release.version, timeout=2) | {"allowed": allowed}

@@ -30,11 +30,12 @@ class Budget:
         Raises HostsFailed (or ``error``) when more failed than may.
         """
         if len(failed) > self.allowed:
-            names = [host.name for host in failed]
+            names = ",".join(host.name for host in failed)
+            without = f"; or go on without them, too: --exclude {names}" if len(failed) < self.hosts else ""
             raise error(
                 f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",
                 cause=several({host.name: words for host, words in failed.items()}),
-                next_step=f"mend them, then run it again; or go on without them: --exclude {','.join(names)}",
+                next_step="mend them, then run it again; fab status shows them" + without,
             )
         return [f"left out of the switch: {words}" for words in failed.values()]

@@ -125,20 +125,20 @@ def known(more: str = "") -> KnownHosts:
     return _known(tuple((file, _changed(file)) for file in files), more)
 
 
-def _changed(file: Path) -> int:
-    """When a file was changed last, in nanoseconds; nothing for one that is not there. Raises ConfigError."""
+def _changed(file: Path) -> int | None:
+    """When a file was changed last, in nanoseconds; none for one that is not there. Raises ConfigError."""
     try:
         return file.stat().st_mtime_ns
     except FileNotFoundError:
-        return 0
+        return None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}", next_step=f"ls -ld {file}") from None
 
 
 @functools.cache
-def _known(files: tuple[tuple[Path, int], ...], more: str) -> KnownHosts:
+def _known(files: tuple[tuple[Path, int | None], ...], more: str) -> KnownHosts:
     """The same, of files that were changed at these moments: those of many hosts are read once."""
-    read = [_read(file) for file, changed in files if changed]
+    read = [_read(file) for file, changed in files if changed is not None]
     return KnownHosts(
         [entry for entries, _ in read for entry in entries],
         any(trusts for _, trusts in read),

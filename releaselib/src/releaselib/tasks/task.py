@@ -94,7 +94,8 @@ def _show(act: Callable[[], Any], as_json: bool) -> None:
     try:
         value = act()
     except errors.HostsFailed as error:
-        _print(error.answers or None, as_json)
+        with suppress(errors.ReleaseError):  # what failed is to be told whatever takes the answers
+            _print(error.answers or None, as_json)
         raise
     _print(value, as_json)
 
