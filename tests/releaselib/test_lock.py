@@ -300,7 +300,7 @@ def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
 
 
 def test_a_lock_host_that_hangs_is_not_waited_for_at_the_end(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "ENDING", 0.2)
+    monkeypatch.setattr(held, "ENDING", 3)
     two, hosts = two_hosts(short)
     first, second = hosts.values()
     with hold(two):

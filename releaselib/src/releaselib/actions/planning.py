@@ -36,9 +36,8 @@ class Seen:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """The app hosts that are meant; a switch is everywhere but where it is excluded. Raises ConfigError."""
-        named = self.wanted.hosts if self.action not in ("switch", "rollback") else ""
-        return select(self.at.stage.app, named, self.wanted.exclude)
+        """The app hosts that are meant: see :func:`meant`."""
+        return meant(self.at.stage, self.action, self.wanted)
 
     def all(self) -> View:
         """The view with the app hosts, too."""
@@ -47,11 +46,16 @@ class Seen:
         return self.view
 
 
+def meant(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
+    """The app hosts that an action is for; a switch is for all but those excluded. Raises ConfigError. Pure."""
+    return select(stage.app, "" if action in ("switch", "rollback") else wanted.hosts, wanted.exclude)
+
+
 def looked_at(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
     """The app hosts that an action needs to see. Going back and switching need the proxies alone, as long
     as they know enough. Pure.
     """
-    hosts = select(stage.app, wanted.hosts, wanted.exclude)
+    hosts = meant(stage, action, wanted)
     return () if stage.proxy and "stage" not in PHASES[action] else hosts
 
 
@@ -200,20 +204,20 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
 
     They are asked while the lock is held: a plan that is only printed takes their word for it.
     """
-    at, meant = seen.at, seen.view.served(slot)
-    if meant and seen.wanted.exclude:  # else also from hosts that release.toml has no more
-        meant = meant.among(seen.hosts)
-    if not meant or not meant.hosts or any(slot not in one.slots for one in seen.view.proxy.values()):
+    at, served = seen.at, seen.view.served(slot)
+    if served and seen.wanted.exclude:  # else also from hosts that release.toml has no more
+        served = served.among(seen.hosts)
+    if not served or not served.hosts or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
-    allowed = Budget(at.stage.max_failures, len(meant.hosts)).allowed * at.stage.processes
-    asked = health.question(at.stage, meant.servers, meant.release.version, timeout=2) | {"allowed": allowed}
+    allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
+    asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
     results = at.fleet.each(at.stage.proxy if at.fleet.fence else (), lambda remote: nginx.ready(remote, asked))
     for error in results.failures.values():
         say(f"slot {slot} is not warm: {error.what}: {textwrap.shorten(error.cause, 300)}")
     if results.failures:
         return None
     phases = tuple(name for name in PHASES[seen.action] if name not in COLD)
-    return Aim(seen.action, phases, meant.release, slot, seen.hosts)
+    return Aim(seen.action, phases, served.release, slot, seen.hosts)
 
 
 def _joining(seen: Seen) -> Aim:

@@ -29,7 +29,7 @@ class Lock:
     def __init__(self, held: Mapping[Host, Running], found: Mapping[Host, dict[str, Any]]) -> None:
         self._held = dict(held)
         self._sent, self._heard = Counter[Host](), Counter[Host]()
-        self._sending, self._hearing = threading.Lock(), threading.Lock()
+        self._sending = threading.Lock()
         self._wrong: Wrong | None = None
         self.fence = max(one["fence"] for one in found.values()) + 1
         self.frozen = next((one["frozen"] for one in found.values() if one["frozen"]), "")
@@ -46,10 +46,10 @@ class Lock:
         with self._sending:
             for host in hosts or self._held:
                 self._send(host, words)
-        if wait:
-            with self._hearing:  # signs of life go on meanwhile: a host that is slow must not cost the others the lock
-                for host in self._held:
-                    self._receive(host)
+            sent = dict(self._sent)
+        # Signs of life go on meanwhile: a host that is slow must not cost the others the lock.
+        for host in self._held if wait else ():
+            self._receive(host, sent.get(host, 0))
         if self._wrong:
             told, host, why = self._wrong
             raise told(host, why)
@@ -62,10 +62,11 @@ class Lock:
         except LOST as error:
             self._wrong = is_lost, host, str(error)
 
-    def _receive(self, host: Host) -> None:
+    def _receive(self, host: Host, sent: int) -> None:
+        """Hear the answers to so many lines; only whoever writes does, never a sign of life."""
         try:
             with patience(lambda: f"{host.name} has not written the journal yet"):
-                while self._sent[host] > self._heard[host] and not self._wrong:
+                while self._heard[host] < sent and not self._wrong:
                     answer = self._held[host].receive()
                     self._heard[host] += 1
                     if not answer:
@@ -109,8 +110,8 @@ def is_lost(host: Host, why: str) -> CommandFailed:
 
 def not_written(host: Host, why: str) -> CommandFailed:
     """The error for a host that holds the lock, and cannot write there. Pure."""
-    next_step = f"df there, and mend what it says; the next command brings {host.name} what its journal lacks"
-    return CommandFailed(f"{host.name}: the journal cannot be written there", cause=why, next_step=next_step)
+    what = f"{host.name}: the journal cannot be written there"
+    return CommandFailed(what, cause=why, next_step="df there, and mend what it says; fab status")
 
 
 def end_all(held: Iterable[Running]) -> None:

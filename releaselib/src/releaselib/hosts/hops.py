@@ -102,11 +102,11 @@ def _ssh_config() -> paramiko.SSHConfig:
     """What the files of ssh say that Fabric reads; those of many hosts are read once, unless they change."""
     files = [Path(name).expanduser() for name in SSH_CONFIG]
     with READING:
-        return _read(tuple((file, file.stat().st_mtime_ns) for file in files if file.exists()))
+        return _read(tuple((file, known_hosts.changed(file)) for file in files))
 
 
 @functools.cache
-def _read(files: tuple[tuple[Path, int], ...]) -> paramiko.SSHConfig:
+def _read(files: tuple[tuple[Path, int | None], ...]) -> paramiko.SSHConfig:
     import fabric
 
     del files

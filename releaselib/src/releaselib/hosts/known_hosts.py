@@ -122,10 +122,10 @@ def _scan(name: str) -> str:
 def known(more: str = "") -> KnownHosts:
     """What the system's files, the user's and one more say. Raises ConfigError for a line that makes no sense."""
     files = [Path(name).expanduser() for name in (*SYSTEM, more) if name]
-    return _known(tuple((file, _changed(file)) for file in files), more)
+    return _known(tuple((file, changed(file)) for file in files), more)
 
 
-def _changed(file: Path) -> int | None:
+def changed(file: Path) -> int | None:
     """When a file was changed last, in nanoseconds; none for one that is not there. Raises ConfigError."""
     try:
         return file.stat().st_mtime_ns
@@ -138,7 +138,7 @@ def _changed(file: Path) -> int | None:
 @functools.cache
 def _known(files: tuple[tuple[Path, int | None], ...], more: str) -> KnownHosts:
     """The same, of files that were changed at these moments: those of many hosts are read once."""
-    read = [_read(file) for file, changed in files if changed is not None]
+    read = [_read(file) for file, moment in files if moment is not None]
     return KnownHosts(
         [entry for entries, _ in read for entry in entries],
         any(trusts for _, trusts in read),
