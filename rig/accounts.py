@@ -100,9 +100,12 @@ class Accounts:
     def _add_up(self, after: Sequence[Task]) -> None:
         tasks = [*self._ended, *after]
         processes = {task.process: task for task in tasks if task.thread == task.process}
+        before = dict(self._before)
         for task in tasks:
-            if (process := processes.get(task.process)) and (host := self._host(process, processes)):
-                self._add(host, task, process)
+            was = before.pop(task.thread, None)  # at its first end: a number may mean another thread afterwards
+            process = task if task.thread == task.process else processes.get(task.process)
+            if process and (host := self._host(process, processes)):
+                self._add(host, task, process, was)
 
     def _host(self, process: Task | None, processes: Mapping[int, Task]) -> Host | None:
         """The host that a process was on: that of its parent, or of the parent's."""
@@ -112,9 +115,8 @@ class Accounts:
             process = processes.get(process.parent)
         return None
 
-    def _add(self, host: Host, task: Task, process: Task) -> None:
-        """Add a thread to what runs under the name of its process."""
-        before = self._before.get(task.thread)
+    def _add(self, host: Host, task: Task, process: Task, before: Task | None) -> None:
+        """Add a thread, with what it did since it was there before, to what runs under the name of its process."""
         name = DIGEST.sub("", process.name)
         name = f"fork of {name}" if process.forked else name
         old = self._used[host].get(name, Used())

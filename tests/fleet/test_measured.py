@@ -8,7 +8,7 @@ import time
 import pytest
 
 from rig import Fleet, Host, accounts
-from rig.accounts import Accounts
+from rig.accounts import Accounts, Task, Used
 from rig.relay import PORT, Relay
 
 from .conftest import Hosts
@@ -56,3 +56,13 @@ def test_the_kernel_tells_what_ran_on_which_host(fleet: Fleet, hosts: Hosts) -> 
     assert (ran["cat"].started, ran["sleep"].started) == (3, 1)
     assert ran["sleep"].cpu < 0.1
     assert "python3" not in told.of(app2)
+
+
+def test_a_number_that_the_kernel_gives_again_means_another_process(hosts: Hosts) -> None:
+    (app,) = hosts(1)
+    told = Accounts([app])
+    told._before = {7: Task(7, 7, app._init, "sleep", False, 1.0)}
+    told._ended = [Task(7, 7, app._init, "sleep", False, 1.5), Task(7, 7, app._init, "mkdir", False, 0.25)]
+    told._add_up([Task(app._init, app._init, 1, "sshd", False, 0.0)])
+    assert told.of(app)["mkdir"] == Used(1, 0.25)
+    assert told.of(app)["sleep"] == Used(0, 0.5)
