@@ -16,12 +16,25 @@ from releaselib.config.tables import OwnIndex
 from releaselib.errors import IndexFailed
 from releaselib.index.own import Own
 from releaselib.index.pypiserver import Server, answers, command, ensure, install, stop
+from rig import wait_for
 
 SERVE = """
 import sys
 from pathlib import Path
 from releaselib.index.pypiserver import Server, serve
 serve(Server(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])), "second", "sesame")
+"""
+ENDS_LATE = """
+import os, signal, sys, time
+def end(*_):
+    os.unlink("pid")
+    time.sleep(0.5)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+with open("pid", "w") as file:
+    file.write(str(os.getpid()))
+while True:
+    signal.pause()
 """
 
 
@@ -76,9 +89,17 @@ def test_it_is_started_once_and_again_after_its_end_with_the_same_password_and_p
     assert ensure(server, "releaser") is True
     assert (server.folder / "password").read_text() == password
     assert len(index.of(shelf).files("shelf-lib")) == 2
-    assert "/simple/shelf-lib/" in (server.folder / "access").read_text(), "what is said to gunicorn reaches it"
+    log = server.folder / "access"  # of a setting of gunicorn's that must reach it
+    wait_for(lambda: "/simple/shelf-lib/" in log.read_text(), "the answer to be in gunicorn's log")
     pid = (server.folder / "pid").read_text().strip()
     assert b"sesame" not in Path("/proc", pid, "environ").read_bytes(), "it lives for longer than a job"
+
+
+def test_stop_waits_for_the_end_of_the_process_and_not_of_its_file(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDS_LATE, "pypiserver"], cwd=tmp_path) as server:
+        wait_for(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()), "it to be at work")
+        assert stop(tmp_path) is True
+        assert server.poll() == 0
 
 
 def test_stop_leaves_a_process_alone_that_only_has_the_same_pid(tmp_path: Path) -> None:

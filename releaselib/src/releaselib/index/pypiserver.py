@@ -135,13 +135,21 @@ def _own_password(server: Server) -> str:
 
 def serves(server: Server) -> bool:
     """Whether what answers there is the server that was started for this folder, and not somebody else."""
-    return f"{server.host}:{server.port}\0--chdir\0{server.folder}\0" in _command(server.folder) and answers(server)
+    words = f"{server.host}:{server.port}\0--chdir\0{server.folder}\0"
+    return words in _command(_pid(server.folder)) and answers(server)
 
 
-def _command(folder: Path) -> str:
-    """The command line of the process that serves a folder in the background; nothing where there is none."""
+def _pid(folder: Path) -> str:
+    """The process that serves a folder in the background; "none" where it was not started, or ends."""
     try:
-        pid = (folder / "pid").read_text("utf-8").strip() or "none"  # it goes when the server ends, at any moment
+        return (folder / "pid").read_text("utf-8").strip() or "none"
+    except OSError:
+        return "none"
+
+
+def _command(pid: str) -> str:
+    """The command line of a process; nothing where it has ended."""
+    try:
         return Path("/proc", pid, "cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
@@ -177,12 +185,12 @@ def _wait(server: Server) -> None:
 
 def stop(folder: Path) -> bool:
     """Stop the server that was started in the background; True when there was one. Raises IndexFailed."""
-    if "pypiserver" not in _command(folder):
+    pid = _pid(folder)
+    if "pypiserver" not in _command(pid):
         return False
-    pid = int((folder / "pid").read_text("utf-8"))
-    os.kill(pid, signal.SIGTERM)
+    os.kill(int(pid), signal.SIGTERM)
     end = time.monotonic() + 20
-    while _command(folder):
+    while "pypiserver" in _command(pid):  # its file goes before it has ended
         if time.monotonic() > end:
             raise IndexFailed(f"the index in {folder} does not end", next_step=f"kill -9 {pid}")
         time.sleep(0.05)
