@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -83,6 +85,20 @@ def test_a_slot_that_visitors_get_is_served_though_release_toml_has_it_no_more()
     files = site.configuration(TEMPLATE, stage, BOTH | {"c": served("3.0", "10.0.0.1:8820")}).files
     assert f'if (-f "{stage.paths.live}/c") {{ set $my_shop_slot my_shop_c; }}' in files["server.conf"]
     assert "upstream my_shop_c {" in files["http.conf"]
+
+
+@pytest.mark.parametrize("slots", ["ab", "abc"])
+def test_a_request_finds_a_slot_whenever_the_link_is_renamed_while_it_is_looked_for(slots: str) -> None:
+    """nginx asks the file system once for each line: the link may mean another slot from one line to the next."""
+    stage = real.stage(Path("/shop"), slots=list(slots))
+    known = {slot: served("1.0", "10.0.0.1:8800") for slot in slots}
+    text = site.configuration(TEMPLATE, stage, known).files["server.conf"]
+    asked = re.findall(rf'if \(-f "{stage.paths.live}/(.)"\) {{ set \$my_shop_slot my_shop_\1; }}', text)
+    assert set(asked) == set(slots)
+    for old, new in itertools.permutations(slots, 2):
+        for moment in range(len(asked) + 1):
+            found = [slot for place, slot in enumerate(asked) if slot == (old if place < moment else new)]
+            assert found, f"{old} to {new} before question {moment} of {asked}"
 
 
 def test_one_canary_of_very_many_hosts_has_a_share() -> None:
