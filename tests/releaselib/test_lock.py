@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from releaselib.config.inventory import Host
 from releaselib.decide.journal import Began, Failed, History, Staged, Switched, read, written
 from releaselib.errors import CommandFailed, Locked
 from releaselib.hosts import held, lock as lock_module
+from releaselib.hosts.connection import Remote, Running
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.here import Here
@@ -113,7 +115,7 @@ def test_a_journal_that_cannot_be_written_is_told_because_the_lock_is_lost(here:
             with pytest.raises(CommandFailed) as caught:
                 journal.write(Switched("a"))
             assert caught.value.exit_code == 5
-            assert caught.value.what.startswith("local: the journal cannot be written, so the lock is not held")
+            assert caught.value.what.startswith("local: what held the lock there is gone, so it is not held")
             assert caught.value.next_step == "fab status"
 
 
@@ -166,7 +168,7 @@ def test_a_host_that_has_seen_a_higher_number_raises_that_of_the_lock(here: Flee
     with hold(here):
         kill_lock(here)
         fence.write_text("99")
-        with pytest.raises(CommandFailed, match="the lock is not held"):
+        with pytest.raises(CommandFailed, match="so it is not held"):
             look(here, here.stage.app)
 
 
@@ -185,7 +187,7 @@ def test_a_holder_that_is_not_heard_any_more_has_lost_the_lock(here: Fleet, monk
             assert second.fence == first.fence + 1
             with suppress(CommandFailed):  # this one may still be taken by the pipe
                 first.write(BEGAN)
-            with pytest.raises(CommandFailed, match="the lock is not held"):
+            with pytest.raises(CommandFailed, match="so it is not held"):
                 first.write(BEGAN)
 
 
@@ -243,7 +245,7 @@ def test_a_full_disk_is_told_and_nothing_goes_on(here: Fleet) -> None:
         with pytest.raises(CommandFailed) as caught:
             lock.write(BEGAN)
         assert "Is a directory" in caught.value.cause
-        assert caught.value.what == "local: the journal cannot be written there"
+        assert caught.value.what.startswith("local: what belongs beside the lock (journal")
 
 
 def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told_by_the_next(here: Fleet) -> None:
@@ -257,7 +259,7 @@ def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told
         lock.write(Staged("b"), wait=False)
         with pytest.raises(CommandFailed) as caught:
             lock.tell("pulse")
-        assert caught.value.what.startswith("local: the journal cannot be written")
+        assert caught.value.what.startswith("local: what belongs beside the lock (journal")
         assert "Is a directory" in caught.value.cause
 
 
@@ -271,6 +273,33 @@ def two_hosts(short: Path) -> tuple[Fleet, dict[Host, Path]]:
         two._remotes[host] = Here(host, of_host)
     two.stage = stage.model_copy(update={"proxy": tuple(hosts)})
     return two, hosts
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a lock is held for longer than the patience of two seconds of its host."""
+    return subprocess.run(("flock", "-w", "3", f"{folder}/stage.lock", "true")).returncode == 1
+
+
+def test_a_lock_host_that_is_slow_to_be_locked_costs_no_other_one_the_lock(
+    short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock_module, "PATIENCE", 2)
+    monkeypatch.setattr(held, "PULSE", 0.05)
+    monkeypatch.setattr(progress, "SILENCE", 0.5)
+    two, hosts = two_hosts(short)
+    first = next(iter(hosts.values()))
+    start, kept = lock_module.start, []
+
+    def slow(remote: Remote, *words: str, **values: Any) -> Running:
+        if remote.host.address == "p2":
+            kept.append(is_held(first))
+        return start(remote, *words, **values)
+
+    monkeypatch.setattr(lock_module, "start", slow)
+    with hold(two) as lock:
+        lock.write(BEGAN)
+    assert kept == [True]
+    assert "p2 has not said yet whether it can be locked" in capsys.readouterr().err
 
 
 def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
@@ -287,14 +316,12 @@ def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
         writing = threading.Thread(target=lock.write, args=[BEGAN])
         writing.start()
         try:
-            for folder in (first, second):
-                probe = ("flock", "-w", "3", f"{folder}/stage.lock", "true")  # longer than a host's patience
-                assert subprocess.run(probe).returncode == 1
+            assert is_held(first)
         finally:
             os.kill(slow, signal.SIGCONT)
             writing.join()
         lock.write(Switched("a"))
-    assert "p2 has not written the journal yet" in capsys.readouterr().err
+    assert "p2: what holds the lock there has not answered yet" in capsys.readouterr().err
     for folder in (first, second):
         assert [read(line) for line in (folder / "journal.jsonl").read_text().splitlines()] == [BEGAN, Switched("a")]
 

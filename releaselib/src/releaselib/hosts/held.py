@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from releaselib.config.inventory import Host
@@ -16,7 +15,7 @@ from releaselib.progress import patience
 PULSE = 3.0
 """Seconds between two signs of life of the holder."""
 ENDING = 10
-"""Seconds for which the end of what holds the lock is waited for; it ends with the connection at the latest."""
+"""Seconds for which the end of what holds the lock is waited for; it ends at the latest when it hears no sign of life."""
 LOST = (OSError, ValueError, ReleaseError)
 """What is raised when the other end of a channel is gone, or closed."""
 Wrong = tuple[Callable[[Host, str], CommandFailed], Host, str]
@@ -24,15 +23,30 @@ Wrong = tuple[Callable[[Host, str], CommandFailed], Host, str]
 
 
 class Lock:
-    """The lock of a stage while it is held, on every lock host; ``fence`` is its number."""
+    """The lock of a stage on those lock hosts where it was taken; ``found`` is what was found there.
 
-    def __init__(self, held: Mapping[Host, Running], found: Mapping[Host, dict[str, Any]]) -> None:
-        self._held = dict(held)
+    ``fence`` is its number, once it is held on all of them. From the first host on signs of life are sent, until it
+    is given up: a host that is slow must not cost the others the lock.
+    """
+
+    def __init__(self) -> None:
+        self.fence = 0
+        self.found: dict[Host, dict[str, Any]] = {}
+        self._held: dict[Host, Running] = {}
+        self._sending: defaultdict[Host, threading.Lock] = defaultdict(threading.Lock)
         self._sent, self._heard = Counter[Host](), Counter[Host]()
-        self._sending = threading.Lock()
         self._wrong: Wrong | None = None
-        self.fence = max(one["fence"] for one in found.values()) + 1
-        self.frozen = next((one["frozen"] for one in found.values() if one["frozen"]), "")
+        self._over = threading.Event()
+        threading.Thread(target=self._live, daemon=True).start()
+
+    @property
+    def frozen(self) -> str:
+        """Who froze the stage, when and why, as JSON; empty when nobody did."""
+        return next((str(one["frozen"]) for one in self.found.values() if one["frozen"]), "")
+
+    def add(self, host: Host, running: Running, found: dict[str, Any]) -> None:
+        """It is held on this host, too."""
+        self._held[host], self.found[host] = running, found
 
     def write(self, event: Event, *, wait: bool = True) -> None:
         """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost.
@@ -43,16 +57,24 @@ class Lock:
 
     def tell(self, words: str, hosts: Iterable[Host] = (), *, wait: bool = True) -> None:
         """Have something done by what holds the lock on every lock host (see lock.py); all are told at once."""
-        with self._sending:
-            for host in hosts or self._held:
+        for host in hosts or self._held:
+            with self._sending[host]:
                 self._send(host, words)
-            sent = dict(self._sent)
-        # Signs of life go on meanwhile: a host that is slow must not cost the others the lock.
         for host in self._held if wait else ():
-            self._receive(host, sent.get(host, 0))
+            self._receive(host, self._sent[host])
         if self._wrong:
             told, host, why = self._wrong
             raise told(host, why)
+
+    def _live(self) -> None:
+        """Send signs of life; where something else is being sent that is one."""
+        while not self._over.wait(PULSE):
+            for host in tuple(self._held):
+                if self._sending[host].acquire(blocking=False):
+                    try:
+                        self._send(host, "pulse")
+                    finally:
+                        self._sending[host].release()
 
     def _send(self, host: Host, words: str) -> None:
         try:
@@ -65,7 +87,7 @@ class Lock:
     def _receive(self, host: Host, sent: int) -> None:
         """Hear the answers to so many lines; only whoever writes does, never a sign of life."""
         try:
-            with patience(lambda: f"{host.name} has not written the journal yet"):
+            with patience(lambda: f"{host.name}: what holds the lock there has not answered yet"):
                 while self._heard[host] < sent and not self._wrong:
                     answer = self._held[host].receive()
                     self._heard[host] += 1
@@ -76,32 +98,16 @@ class Lock:
         except LOST as error:
             self._wrong = is_lost, host, str(error)
 
-    @contextmanager
-    def alive(self) -> Iterator[None]:
-        """Send signs of life for the length of the block."""
-        over = threading.Event()
-
-        def pulse() -> None:
-            with suppress(ReleaseError):  # the next event tells
-                while not over.wait(PULSE):
-                    self.tell("pulse", wait=False)
-
-        thread = threading.Thread(target=pulse, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-
     def release(self) -> None:
         """Give it up."""
+        self._over.set()
         end_all(self._held.values())
 
 
 def is_lost(host: Host, why: str) -> CommandFailed:
     """The error for a host that does not hold the lock any more. Pure."""
     return CommandFailed(
-        f"{host.name}: the journal cannot be written, so the lock is not held: whoever takes it now is safe from "
+        f"{host.name}: what held the lock there is gone, so it is not held: whoever takes it now is safe from "
         "this command",
         cause=why,
         next_step="fab status",
@@ -110,7 +116,7 @@ def is_lost(host: Host, why: str) -> CommandFailed:
 
 def not_written(host: Host, why: str) -> CommandFailed:
     """The error for a host that holds the lock, and cannot write there. Pure."""
-    what = f"{host.name}: the journal cannot be written there"
+    what = f"{host.name}: what belongs beside the lock (journal, fence, freeze) cannot be written there"
     return CommandFailed(what, cause=why, next_step="df there, and mend what it says; fab status")
 
 

@@ -8,20 +8,19 @@ it. So a holder that was cut off and lives on can do no harm.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
 from releaselib.errors import CommandFailed, Locked
 from releaselib.hosts.connection import Remote, Running, Unreachable
 from releaselib.hosts.fleet import Fleet, nothing
-from releaselib.hosts.held import Lock, end_all
+from releaselib.hosts.held import Lock
 from releaselib.hosts.scripts import call, start
-from releaselib.progress import say
+from releaselib.progress import patience, say
 
 HELD = 75
 PATIENCE = 15
@@ -39,16 +38,14 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
     Raises Locked with who holds it, since when and for what; also while the stage is frozen, unless ``frozen``
     says that this may be.
     """
-    held, found = _waited_for(fleet, holder, wait)
-    lock = Lock(held, found)
+    lock = _waited_for(fleet, holder, wait)
     try:
         if lock.frozen and not frozen:
             raise frozen_by(fleet.stage, lock.frozen)
-        with lock.alive():
-            _number(fleet, lock)
-            _copy_journal(fleet, lock, found)
-            fleet.outnumber = partial(_outnumber, fleet, lock)
-            yield lock
+        _number(fleet, lock)
+        _copy_journal(fleet, lock)
+        fleet.outnumber = partial(_outnumber, fleet, lock)
+        yield lock
     finally:
         fleet.outnumber = nothing
         lock.release()
@@ -66,7 +63,7 @@ def _outnumber(fleet: Fleet, lock: Lock, highest: int) -> None:
         _number(fleet, lock)
 
 
-def _waited_for(fleet: Fleet, holder: str, wait: float) -> tuple[dict[Host, Running], dict[Host, dict[str, Any]]]:
+def _waited_for(fleet: Fleet, holder: str, wait: float) -> Lock:
     end, told = time.monotonic() + wait, ""
     while True:
         try:
@@ -80,26 +77,27 @@ def _waited_for(fleet: Fleet, holder: str, wait: float) -> tuple[dict[Host, Runn
             time.sleep(1)
 
 
-def _taken(fleet: Fleet, holder: str) -> tuple[dict[Host, Running], dict[Host, dict[str, Any]]]:
-    """What holds the lock on each lock host, and what it found there; on all of them or on none.
+def _taken(fleet: Fleet, holder: str) -> Lock:
+    """The lock on all lock hosts, or on none; in their order, so that of two who want it one gets it.
 
     Without proxies they are app hosts, of which those will do that can be reached.
     """
-    held: dict[Host, Running] = {}
-    found: dict[Host, dict[str, Any]] = {}
+    lock = Lock()
     lost: list[Unreachable] = []
     try:
         for host in fleet.stage.lock_hosts:
             try:
-                held[host], found[host] = _take(fleet.remote(host), holder)
+                with patience(lambda: f"{host.name} has not said yet whether it can be locked"):
+                    lock.add(host, *_take(fleet.remote(host), holder))
             except Unreachable as error:
                 lost.append(error)
-        if lost and (fleet.stage.proxy or not held):
+        if lost and (fleet.stage.proxy or not lock.found):
             raise lost[0]
     except BaseException:
-        end_all(held.values())
+        lock.release()
         raise
-    return held, found
+    lock.fence = max(one["fence"] for one in lock.found.values()) + 1
+    return lock
 
 
 def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
@@ -118,8 +116,9 @@ def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
     )
 
 
-def _copy_journal(fleet: Fleet, lock: Lock, found: Mapping[Host, dict[str, Any]]) -> None:
+def _copy_journal(fleet: Fleet, lock: Lock) -> None:
     """The longest journal is the one that is believed; lock hosts that are new or behind get its last events."""
+    found = lock.found
     longest = max(found, key=lambda host: int(found[host]["lines"]))
     behind = [host for host, one in found.items() if one["last"] != found[longest]["last"]]
     if behind:
