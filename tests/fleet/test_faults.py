@@ -851,7 +851,7 @@ def test_a_host_that_is_off_is_left_out_of_the_way_back(shop: Shop, capsys: pyte
     with shop.mortal(lost):
         lost.power_off()
         text = shop.refused(6, release.rollback)
-        assert f"go on without them, too: --exclude {lost.address}" in text
+        assert f"go on without them: add {lost.address} to --exclude" in text
         assert f"{lost.address}:{shop.ports(idle)[0]}" in capsys.readouterr().err, (
             "what the proxies did not see healthy"
         )

@@ -24,7 +24,7 @@ from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.here import Here
 from releaselib.hosts.lock import hold, read_journal
-from releaselib.hosts.scripts import call
+from releaselib.hosts.scripts import call, start
 
 BEGAN = Began("release", "maria@desk", "2026-11-23T10:00:00Z", "b", "a", real.release("2.0", wheels={"shop": "2.0"}))
 HOLDER = """
@@ -288,7 +288,7 @@ def test_a_lock_host_that_is_slow_to_be_locked_costs_no_other_one_the_lock(
     monkeypatch.setattr(progress, "SILENCE", 0.5)
     two, hosts = two_hosts(short)
     first = next(iter(hosts.values()))
-    start, kept = lock_module.start, []
+    kept = []
 
     def slow(remote: Remote, *words: str, **values: Any) -> Running:
         if remote.host.address == "p2":

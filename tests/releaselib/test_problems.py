@@ -117,7 +117,7 @@ def test_a_proxy_that_is_lost_stands_against_everything() -> None:
     assert "turn it off, so that it sends visitors nowhere, and only then take it out" in caught.value.next_step
 
 
-H1, H2 = Host(address="h1"), Host(address="h2")
+H1, H2, H3 = (Host(address=f"h{n}") for n in (1, 2, 13))
 SHARES = {
     "a number": (2, 120, 2),
     "a percentage": ("10%", 120, 12),
@@ -136,6 +136,23 @@ def test_a_budget_is_a_number_or_a_share_but_never_all(said: int | str, hosts: i
 def test_a_release_that_works_on_no_host_is_never_within_the_budget() -> None:
     with pytest.raises(HostsFailed):
         Budget(2, 2).require({H1: "h1: no route", H2: "h2: no route"})
+
+
+MANY: dict[Host, object] = {Host(address=f"h{n}"): "no route" for n in range(1, 13)}
+ADVISED = {
+    "some failed": (dict.fromkeys((H1, H2), "no route"), "; or go on without them: add h1,h2 to --exclude"),
+    "many failed": (MANY, "; or go on without them: add their names to --exclude"),
+    "all failed": (MANY | {H3: "no route"}, "fab status shows them"),
+}
+
+
+@pytest.mark.parametrize(("failed", "advice"), ADVISED.values(), ids=ADVISED)
+def test_going_on_without_those_that_failed_is_advised_where_any_are_left(
+    failed: dict[Host, object], advice: str
+) -> None:
+    with pytest.raises(HostsFailed) as caught:
+        Budget(0, 13).require(failed)
+    assert caught.value.next_step.endswith(advice)
 
 
 WITHIN: dict[str, tuple[int, dict[Host, object], list[str]]] = {

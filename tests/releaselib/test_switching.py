@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import real
 from releaselib import config
-from releaselib.actions import planning, switching
+from releaselib.actions import planning, programs, switching
 from releaselib.actions.planning import Seen, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
@@ -19,9 +20,9 @@ from releaselib.config.tables import Forge
 from releaselib.decide.plan import SWITCH, Aim, make
 from releaselib.decide.release import Wanted
 from releaselib.decide.seen import Served
-from releaselib.errors import Refused
-from releaselib.hosts import nginx
-from releaselib.hosts.connection import Remote
+from releaselib.errors import CommandFailed, HostsFailed, Refused
+from releaselib.hosts import nginx, slot
+from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.hosts.fleet import Fleet
 
 BEFORE = {
@@ -99,6 +100,67 @@ def test_only_what_makes_a_page_on_the_forge_needs_a_token_for_it(
     at = Session(project, stage, Fleet(stage))
     with pytest.raises(Refused, match="no token for GitLab") if action == "release" else nullcontext():
         planning.checked_for(at, action, Wanted())
+
+
+GONE, BROKEN = Unreachable("app2: cannot be reached"), CommandFailed("app2: it does not end")
+TAKES_OVER = {
+    "one that is excluded or failed is off": (1, GONE, False),
+    "one that is excluded does not end the old ones": (1, BROKEN, True),
+    "one that is to have them is off": (2, GONE, True),
+}
+
+
+@pytest.mark.parametrize(("staged", "error", "fails"), TAKES_OVER.values(), ids=TAKES_OVER)
+def test_what_runs_in_the_live_slot_only_takes_over_without_a_host_that_is_off(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    staged: int,
+    error: CommandFailed,
+    fails: bool,
+) -> None:
+    started: dict[str, list[str]] = {}
+
+    def make_way(remote: Remote, slot_: str) -> list[str]:
+        if remote.host.name == "app2":
+            raise error
+        return ["tidy-0"]
+
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: SimpleNamespace(host=host))
+    monkeypatch.setattr(slot, "make_way", make_way)
+    monkeypatch.setattr(slot, "go_live", lambda remote, slot_, names: started.update({remote.host.name: names}))
+    monkeypatch.setattr(slot, "well", lambda remote, slot_, waiting: None)
+    stage = real.stage(
+        tmp_path, app=["app1", "app2"], proxy=["proxy1"], programs={"tidy": {"command": "x", "live_only": True}}
+    )
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    with pytest.raises(HostsFailed, match="tidy did not take over on 1 of 2") if fails else nullcontext():
+        programs.hand_over(at, "b", stage.app, stage.app[:staged])
+    assert started["app1"] == ["tidy-0"]
+    words = "app2: cannot be reached; if it is at work, tidy may run there in the old slot"
+    assert (words in capsys.readouterr().err) != fails
+
+
+def test_a_warm_slot_is_asked_without_excluded_hosts_and_as_much_may_fail_as_may_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: SimpleNamespace(host=host))
+    monkeypatch.setattr(nginx, "configure", lambda remote, conf, known, **others: told.update(others, known=known))
+    stage = real.stage(tmp_path, app=["10.0.0.[1:3]"], proxy=["proxy1"], max_failures=1, processes=2)
+    names = tuple(host.name for host in stage.app)
+    before = Served(real.release("1.0"), names, tuple(f"{name}:7000" for name in names))  # of another port_base
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])
+    view = replace(view, proxy={host: replace(one, slots={"a": before}) for host, one in view.proxy.items()})
+    plan = make(stage, view, Aim("rollback", SWITCH, real.release("1.0"), "a", stage.app[:2]))
+    project = config.Project(root=tmp_path, name=real.PROJECT)
+    monkeypatch.setattr(config.Project, "template", lambda self, name: real.template("nginx.conf.j2"))
+    lock: Any = None
+    run = Run(Session(project, stage, Fleet(stage)), plan, view, lock, tmp_path)
+    switching._take_warm(run)
+    assert told["known"]["a"].servers == ("10.0.0.1:7000", "10.0.0.2:7000")
+    assert (told["health"]["targets"], told["health"]["allowed"]) == (["10.0.0.1:7000", "10.0.0.2:7000"], 2)
+    assert [host.name for host in run.hosts] == ["10.0.0.1", "10.0.0.2"]
 
 
 def test_a_switch_that_goes_on_tells_only_of_hosts_that_are_served_from(

@@ -43,6 +43,18 @@ def test_what_the_proxies_know_of_a_slot_is_enough_without_the_app_hosts() -> No
     assert view.served("c") is None
 
 
+def test_what_visitors_get_is_what_the_proxies_serve_though_a_host_holds_something_newer_there() -> None:
+    """It was deployed to one host, and then gone back without that one."""
+    view = real.seen({"a": A1}, proxies=["a 1.0"], hosts=2)
+    first, second = view.app
+    newer = replace(view.app[second], slots={"a": SlotSeen(replace(B2, staged=9), True, True)})
+    view = replace(view, app={first: view.app[first], second: newer})
+    assert (view.version, view.release("a"), view.running("a")) == ("1.0", A1, [first])
+    assert view.left_out(view.app) == [second]
+    switched = replace(view, proxy={host: replace(one, slot="b") for host, one in view.proxy.items()})
+    assert switched.release("a") == B2, "of an idle slot it is what the slot was made for last"
+
+
 OUT: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "nobody": (("app1", "app2", "app3"), []),
     "one that failed, or is new": (("app1", "app3"), ["app2"]),

@@ -209,11 +209,11 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
         served = served.among(seen.hosts)
     if not served or not served.hosts or any(slot not in one.slots for one in seen.view.proxy.values()):
         return None
-    allowed = Budget(at.stage.max_failures, len(served.hosts)).allowed * at.stage.processes
-    asked = health.question(at.stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
+    asked = health.of_warm(at.stage, served)
     results = at.fleet.each(at.stage.proxy if at.fleet.fence else (), lambda remote: nginx.ready(remote, asked))
     for error in results.failures.values():
-        say(f"slot {slot} is not warm: {error.what}: {textwrap.shorten(error.cause, 300)}")
+        cause = f": {textwrap.shorten(error.cause, 300)}" if error.cause else ""
+        say(f"slot {slot} is not warm: {error.what}{cause}")
     if results.failures:
         return None
     phases = tuple(name for name in PHASES[seen.action] if name not in COLD)

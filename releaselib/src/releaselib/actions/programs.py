@@ -11,7 +11,7 @@ from releaselib.decide.problems import require_agreement
 from releaselib.decide.programs import places
 from releaselib.errors import HostsFailed, Refused
 from releaselib.hosts import slot
-from releaselib.hosts.connection import Remote
+from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.progress import say
 
 
@@ -24,9 +24,10 @@ def take_over(run: Run) -> None:
 def hand_over(
     at: Session, slot_: str, asked: Sequence[Host], hosts: Sequence[Host], *, first: bool = False, to: str = ""
 ) -> None:
-    """End them in every other slot of the hosts that are asked, then start them in this one.
+    """End them in every other slot of the hosts that are asked, then start them in this one, on ``hosts``.
 
-    What may have only one host starts on ``to``, else where it was. Raises HostsFailed, once all was tried.
+    What may have only one host starts on ``to``, else where it was. Of the others one that cannot be reached is
+    told, and is no failure. Raises HostsFailed, once all was tried.
     """
 
     def start(remote: Remote) -> None:
@@ -41,9 +42,13 @@ def hand_over(
         gaining = [host for host in where.on if host not in losing]
         # In this order: what one host has is never on two.
         results = [at.fleet.each(some, start) for some in (losing, gaining)]
+    off = {host: one for host, one in ended.failures.items() if host not in hosts and isinstance(one, Unreachable)}
     failures = {**ended.failures, **results[0].failures, **results[1].failures}
+    failures = {host: one for host, one in failures.items() if host not in off}
     names = ", ".join(at.stage.waiting)
     again = f"fab scheduler.move --stage {at.stage.name}"
+    for error in off.values():
+        say(f"{error.what}; if it is at work, {names} may run there in the old slot until: {again}")
     for name in where.unknown:
         say(f"{name} was not started: it may run on a host that cannot be reached; once that is off: {again} --to HOST")
     if failures:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence, Sized
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from releaselib.actions import static
 from releaselib.actions.run import Run
@@ -21,6 +21,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 
 NO_SAMPLES = "proxies failed: sampling does not start"
+NOT_SWITCHED = "no proxy was switched; visitors are served as before"
 MEND = "mend what it says, then run it again; fab status"
 
 
@@ -29,11 +30,8 @@ def switch(run: Run) -> None:
     sampled = run.plan.live not in ("", run.plan.slot)
     if sampled and all(one.answer for one in run.view.proxy.values()):
         _sample(run)  # one that does not serve yet is made ready first: else that would look like failing visitors
-    warm = not run.hosts and not run.serves  # the proxies know it, and saw it healthy
-    if warm:
-        run.hosts = [host for host in run.plan.app if host.name in run.view.known[run.plan.slot].hosts]
-    if warm and not _excluded(run):
-        run.serves = site.line(run.at.stage, run.plan.slot, run.view.known[run.plan.slot])
+    if not run.hosts and not run.serves:
+        _take_warm(run)
     elif not run.serves:
         prepare(run)
     if sampled and not run.samplers:
@@ -50,18 +48,26 @@ def switch(run: Run) -> None:
         run.record(Switched(run.plan.slot, run.plan.live))
 
 
-def _excluded(run: Run) -> list[Host]:
-    """The hosts of the slot that are not to be served from: nginx would wait for each that is off."""
-    known, plan = run.view.known[run.plan.slot], run.plan
-    return [host for host in run.at.stage.app if host.name in known.hosts and host not in plan.app]
+def _take_warm(run: Run) -> None:
+    """Let the slot be served as the proxies know it, and saw it healthy; but not from hosts that are excluded.
+
+    nginx would wait for each of those that is off, so it is to know the slot without them.
+    """
+    stage, plan = run.at.stage, run.plan
+    known = run.view.known[plan.slot]
+    run.hosts = [host for host in plan.app if host.name in known.hosts]
+    if run.hosts == [host for host in stage.app if host.name in known.hosts]:
+        run.serves = site.line(stage, plan.slot, known)
+    else:
+        left = known.among(plan.app)
+        _configure(run, left, NOT_SWITCHED, health.of_warm(stage, left))
 
 
 def prepare(run: Run) -> None:
     """Have every proxy ready for the switch: the slot in its configuration, all behind it seen healthy."""
     plan = run.plan
     release = replace(plan.release, wheels=run.wheels or plan.release.wheels)
-    new = served_by(run, plan.slot, release, run.hosts)
-    _configure(run, new, "no proxy was switched; visitors are served as before")
+    _configure(run, served_by(run, plan.slot, release, run.hosts), NOT_SWITCHED)
 
 
 def served_by(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> Served:
@@ -69,8 +75,8 @@ def served_by(run: Run, slot_: str, release: Release, hosts: Sequence[Host]) -> 
     return Served(release, tuple(host.name for host in hosts), tuple(servers))
 
 
-def _configure(run: Run, new: Served, state: str) -> None:
-    """Have every proxy know the plan's slot as that, once it has seen all behind it healthy."""
+def _configure(run: Run, new: Served, state: str, asked: dict[str, Any] | None = None) -> None:
+    """Have every proxy know the plan's slot as that, once it has seen all behind it healthy, or what is ``asked``."""
     plan, stage, view = run.plan, run.at.stage, run.view
     if not new.servers:
         raise HostsFailed(f"slot {plan.slot} would be served from no host: {state}", next_step="fab status")
@@ -78,7 +84,7 @@ def _configure(run: Run, new: Served, state: str) -> None:
     known[plan.slot] = new
     template = run.at.project.template(site.TEMPLATE)
     conf = site.configuration(template, stage, known)
-    asked = health.question(stage, new.servers, new.release.version, timeout=5)
+    asked = asked or health.question(stage, new.servers, new.release.version, timeout=5)
 
     static.restore(run.at.fleet, known, [host for host in plan.proxy if view.live and not view.proxy[host].slot])
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from releaselib.config.inventory import Host
 from releaselib.errors import HostsFailed, ReleaseError, several
 
+NAMED = 10
+"""So many hosts are named in what is to be typed next."""
+
 
 def share(said: int | str, hosts: int) -> int:
     """How many of so many hosts a number or a percentage ("10%") means, rounded down."""
@@ -30,8 +33,8 @@ class Budget:
         Raises HostsFailed (or ``error``) when more failed than may.
         """
         if len(failed) > self.allowed:
-            names = ",".join(host.name for host in failed)
-            without = f"; or go on without them, too: --exclude {names}" if len(failed) < self.hosts else ""
+            names = ",".join(host.name for host in failed) if len(failed) <= NAMED else "their names"
+            without = f"; or go on without them: add {names} to --exclude" if len(failed) < self.hosts else ""
             raise error(
                 f"{len(failed)} of {self.hosts} hosts failed (max_failures = {self.said}); "
                 "nothing was switched, visitors are served as before",

@@ -85,11 +85,14 @@ class View:
         return {slot: found for slot in slots if (found := self.served(slot))}
 
     def release(self, slot: str) -> Release | None:
-        """The release that the slot was made for last, on any app host; else what the proxies know of it."""
+        """The release that the slot was made for last, on any app host; else what the proxies know of it.
+
+        Of the live slot it is what they serve: one of the hosts may hold another one there, which was excluded.
+        """
         found = [seen.slots[slot].release for seen in self.app.values() if slot in seen.slots]
         newest = max((release for release in found if release), key=lambda r: r.turn, default=None)
-        served = self.served(slot)
-        return newest or (served.release if served else None)
+        served = known.release if (known := self.served(slot)) else None
+        return served if served and served.project and slot == self.live else newest or served
 
     @property
     def behind(self) -> set[str]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
+from releaselib.decide.budget import Budget
+from releaselib.decide.seen import Served
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.scripts import asked
@@ -23,6 +25,12 @@ def question(stage: Stage, targets: Sequence[str], version: str, *, timeout: int
         "allowed": 0,
         "wake": "",
     }
+
+
+def of_warm(stage: Stage, served: Served) -> dict[str, Any]:
+    """What a proxy is to ask of a slot that was healthy before: as much as the failure budget says may fail. Pure."""
+    allowed = Budget(stage.max_failures, len(served.hosts)).allowed * stage.processes
+    return question(stage, served.servers, served.release.version, timeout=2) | {"allowed": allowed}
 
 
 def _headers(stage: Stage) -> dict[str, str]:

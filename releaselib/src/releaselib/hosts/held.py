@@ -15,7 +15,7 @@ from releaselib.progress import patience
 PULSE = 3.0
 """Seconds between two signs of life of the holder."""
 ENDING = 10
-"""Seconds for which the end of what holds the lock is waited for; it ends at the latest when it hears no sign of life."""
+"""Seconds for which the end of what holds the lock is waited for; without signs of life it ends by itself."""
 LOST = (OSError, ValueError, ReleaseError)
 """What is raised when the other end of a channel is gone, or closed."""
 Wrong = tuple[Callable[[Host, str], CommandFailed], Host, str]

@@ -87,8 +87,7 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
     try:
         for host in fleet.stage.lock_hosts:
             try:
-                with patience(lambda: f"{host.name} has not said yet whether it can be locked"):
-                    lock.add(host, *_take(fleet.remote(host), holder))
+                lock.add(host, *_take(fleet.remote(host), holder))
             except Unreachable as error:
                 lost.append(error)
         if lost and (fleet.stage.proxy or not lock.found):
@@ -101,8 +100,9 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
 
 
 def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
-    running = start(remote, "lock.sh", patience=PATIENCE, holder=holder)
-    first = running.receive()
+    with patience(lambda: f"{remote.host.name} has not said yet whether it can be locked"):
+        running = start(remote, "lock.sh", patience=PATIENCE, holder=holder)
+        first = running.receive()
     found = dict(json.loads(first)) if first.startswith("{") else {}
     if found.get("state") == "locked":
         return running, found

@@ -103,21 +103,32 @@ def deploy(
 
 
 @task("slot")
-def create(stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = "") -> Report:
+def create(
+    stage: str = "local", version: str = "", slot: str = "", profile: str = "", hosts: str = "", exclude: str = ""
+) -> Report:
     """The same as `fab deploy`: a slot is built by staging a version in it.
 
     Example: fab slot.create --stage staging --slot b --version 2026.11.23.1
     """
-    return deploy(stage, version, slot, profile, hosts)
+    return deploy(stage, version, slot, profile, hosts, exclude)
 
 
 @task()
-def quickdeploy(stage: str = "local", ref: str = "", slot: str = "", profile: str = "", wait: int = 0) -> Report:
+def quickdeploy(
+    stage: str = "local",
+    ref: str = "",
+    slot: str = "",
+    profile: str = "",
+    hosts: str = "",
+    exclude: str = "",
+    wait: int = 0,
+) -> Report:
     """Build, publish and stage a commit, without a switch.
 
     Example: fab quickdeploy --stage staging --ref fix-login
     """
-    return releaselib.quickdeploy(releaselib.load(), stage, Wanted(ref=ref, slot=slot, profile=profile, wait=wait))
+    wanted = Wanted(ref=ref, slot=slot, profile=profile, hosts=hosts, exclude=exclude, wait=wait)
+    return releaselib.quickdeploy(releaselib.load(), stage, wanted)
 
 
 @task()
