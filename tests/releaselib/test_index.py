@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,15 +70,21 @@ def test_an_index_that_fails_is_told_with_its_answer() -> None:
         assert "500" in caught.value.cause
 
 
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<"])
 def test_an_index_that_says_nothing_is_waited_for_with_words_and_given_up(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: bytes
 ) -> None:
+    """Not a word, or none any more in the middle of its answer."""
     monkeypatch.setattr(simple, "TIMEOUT", 1)
     monkeypatch.setattr(progress, "SILENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple/"
-        with pytest.raises(IndexFailed) as caught:
-            Simple(Index(url=url)).files("shop")
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(silent.accept)
+            answered = pool.submit(lambda: asked.result()[0].send(said))
+            with pytest.raises(IndexFailed) as caught:
+                Simple(Index(url=url)).files("shop")
+            answered.result()
     assert caught.value.what == f"the index {url} said nothing for 1 s"
     assert capsys.readouterr().err.startswith(f"waiting for the index: {url}shop/\n")
 

@@ -31,7 +31,7 @@ from releaselib.errors import (
     ReleaseError,
 )
 from releaselib.tasks import namespace
-from releaselib.tasks.task import with_errors
+from releaselib.tasks.task import _show, with_errors
 
 LIBRARY = real.LIBRARY
 TASKS: dict[str, Any] = {name: namespace[name] for name in namespace.task_names}
@@ -126,6 +126,19 @@ def test_an_error_is_told_in_words_and_by_an_exit_code_of_its_own(
     assert capsys.readouterr() == ("", "error: h1: no route\n    first\n    last\nnext: fab status\n")
 
 
+def test_what_failed_on_some_hosts_is_told_though_nothing_takes_the_answers_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = HostsFailed("1 of 2 hosts failed: run", next_step="fab status")
+    problem.answers = {"h1": "up"}
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as caught:
+            with_errors(lambda: _show(functools.partial(fail, problem), as_json=False))
+    assert caught.value.code == 6
+    assert capsys.readouterr().err == "error: 1 of 2 hosts failed: run\nnext: fab status\n"
+
+
 def test_an_interrupt_has_words_and_an_exit_code_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         with_errors(functools.partial(fail, KeyboardInterrupt()))
@@ -200,9 +213,7 @@ def test_a_result_that_nothing_takes_is_told_as_done(project: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([program, "version.latest"], cwd=project, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert (
-        "error: it is done, but what it has to tell cannot be written to standard output: No space left" in done.stderr
-    )
+    assert "all went well, but what is to be told cannot be written to standard output: No space" in done.stderr
 
 
 def test_an_error_that_nothing_takes_keeps_its_exit_code(project: Path) -> None:

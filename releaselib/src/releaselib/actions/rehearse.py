@@ -55,4 +55,7 @@ def drill(project: Project, stage: str, exclude: str = "") -> str:
             names = ", ".join(phase.name for phase in plan.phases)
             return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"
         took = f"{so_far:.1f} s until here, and {last:.1f} s for the switch and its proof, as the last time"
-        return f"a rollback to {plan.release.version} (slot {plan.slot}) is ready on {len(plan.proxy)} proxies: {took}"
+        left = [host.name for host in at.stage.app if host not in plan.app]
+        first = f"; before it nginx is reloaded without {', '.join(left)}, which was not tried" if left else ""
+        ready = f"is ready on {len(plan.proxy)} proxies: {took}{first}"
+        return f"a rollback to {plan.release.version} (slot {plan.slot}) {ready}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from releaselib.actions.early import Early
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Event, Report, Staged, Switched
+from releaselib.decide.journal import Event, Failed, Report, Staged, Switched
 from releaselib.decide.plan import Plan
 from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
@@ -60,10 +60,11 @@ class Run:
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get.
 
-        It waits until that is done but for what tells only what each look at the hosts can see, too.
+        It waits until that is done but for what tells only what each look at the hosts can see, too, and for the
+        end: a lock host that hangs was waited for already.
         """
         try:
-            self.lock.write(event, wait=not isinstance(event, (Staged, Switched)))
+            self.lock.write(event, wait=not isinstance(event, (Staged, Switched, Failed)))
         except CommandFailed as error:
             if self.switched:
                 error.what += f"; visitors get {self.plan.release.version} (slot {self.plan.slot})"

@@ -157,8 +157,11 @@ class Simple:
             LookupError,
             ValueError,
         ) as error:
-            lost = {requests.ConnectionError: "cannot be reached", requests.Timeout: f"said nothing for {TIMEOUT} s"}
-            words = next((words for kind, words in lost.items() if isinstance(error, kind)), "does not answer as one")
+            words = "does not answer as one"
+            if isinstance(error, requests.ConnectionError):
+                words = "cannot be reached"
+            if isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error):  # in the middle of an answer
+                words = f"said nothing for {TIMEOUT} s"
             raise IndexFailed(
                 f"the index {url} {words}", cause=str(error), next_step=f"curl {url}; fab index.serve starts one"
             ) from None

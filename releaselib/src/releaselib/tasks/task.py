@@ -109,5 +109,5 @@ def _print(value: Any, as_json: bool) -> None:
         raise
     except OSError as error:
         _say_no_more()
-        what = f"it is done, but what it has to tell cannot be written to standard output: {error.strerror}"
+        what = f"all went well, but what is to be told cannot be written to standard output: {error.strerror}"
         raise errors.ReleaseError(what, next_step="fab status") from None
