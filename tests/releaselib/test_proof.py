@@ -38,7 +38,7 @@ DOUBTS: dict[str, tuple[Samples, list[str]]] = {
         ["1 answers from 1.0 after the switch"],
     ),
     "nothing after the switch": (Samples({"1.0": 4}, {}, ()), ["no answer after the switch"]),
-    "a failure": (Samples({}, {"2.0": 20}, ("HTTP Error 502 after 0.01 s",)), ["failed: HTTP Error 502 after 0.01 s"]),
+    "a failure": (Samples({}, {"2.0": 20}, ("answered 502 after 0.01 s",)), ["failed: answered 502 after 0.01 s"]),
     "many failures, each once and five at most": (
         Samples({}, {"2.0": 20}, tuple(f"error {n % 7}" for n in range(40))),
         [f"failed: error {n}" for n in range(5)],
@@ -77,7 +77,7 @@ def test_an_error_a_visitor_would_have_got_is_counted(tmp_path: Path) -> None:
         switched(running)
         samples = end(running)
     assert samples.after == {}
-    assert all(words.startswith("HTTP Error 502: Bad Gateway after ") for words in samples.failed)
+    assert all(words.startswith("answered 502 Bad Gateway after ") for words in samples.failed)
     assert len(samples.failed) >= ENOUGH
 
 
@@ -88,7 +88,7 @@ def test_errors_of_an_old_release_that_failed_already_are_not_the_switchs(tmp_pa
         switched(running)
         samples = end(running)
     assert samples.requests == len(web.seen)
-    assert samples.ailing[0].startswith("HTTP Error 500")
+    assert samples.ailing[0].startswith("answered 500")
     assert (samples.failed, doubts(samples, "2.0")) == ((), [])
     assert samples.all_new.failed == samples.ailing, "unless there was no old one"
 

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import signal
+import socket
 import socketserver
 import stat
 import subprocess
@@ -24,7 +25,7 @@ import pytest
 
 import real
 from releaselib.config.stage import Stage
-from releaselib.hosts.scripts import script, text
+from releaselib.hosts.scripts import program, script, text
 
 REMOTE = real.LIBRARY / "hosts/remote"
 SCRIPTS = sorted(path.name for path in REMOTE.glob("*.sh"))
@@ -101,6 +102,7 @@ def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
 
 
 LENT = {"slot_run.py": {"supervisor"}, "slot_console.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
+LENT |= {f"{name}.py": {"common_http"} for name in ("health", "nginx_ask", "proof_sample")}
 """What is there besides for a program that runs in the virtualenv of the tools."""
 
 
@@ -113,6 +115,8 @@ def test_a_program_can_be_run_by_the_oldest_python_of_a_host(name: str) -> None:
         for alias in (node.names if isinstance(node, ast.Import) else ())
     } | {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported <= sys.stdlib_module_names | LENT.get(name, set())
+    compile(program(name.removesuffix(".py")), name, "exec")
+    assert "from common_" not in program(name.removesuffix(".py")), "it comes with what it takes from there"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -380,6 +384,7 @@ ASKED: dict[str, tuple[dict[str, Any], tuple[int, str], str]] = {
     "without it": ({"body": "all well"}, (200, "bad"), "answered without 'all well': bad"),
     "a redirect": ({}, (302, "away"), "answered 302 away"),
     "a redirect that is wanted": ({"status": 302}, (302, "away"), ""),
+    "whatever a visitor without a login gets": ({"status": 401}, (401, "who are you?"), ""),
 }
 
 
@@ -441,12 +446,89 @@ def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -
         assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
 
 
+# --- common_http.py
+
+
+HEAD = b"HTTP/1.1 200 Fine\r\nX-A: b: c\r\n"
+WHOLE: dict[str, tuple[bytes, tuple[object, ...]]] = {
+    "to its end": (HEAD + b"\r\n1\r\n2", (200, "Fine", "1\r\n2")),
+    "with its length": (HEAD + b"Content-Length: 2\r\n\r\nup", (200, "Fine", "up")),
+    "in chunks": (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nu\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+        (200, "Fine", "u\n0123456789"),
+    ),
+    "after another one that only says so": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HEAD + b"\r\nup",
+        (200, "Fine", "up"),
+    ),
+    "without words": (b"HTTP/1.0 503\r\nX-A: b: c\r\n\r\n", (503, "", "")),
+}
+BROKEN = {
+    "nothing": (b"", "closed without an answer"),
+    "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "not HTTP: b'SSH-2.0"),
+    "cut off": (HEAD + b"Content-Length: 9\r\n\r\nup", "ended after 2 of 9 bytes"),
+    "cut off between chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n", "invalid literal"),
+    "cut off in a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\nup", "ended after 2 of 11 bytes"),
+}
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[tuple[str, list[str]]]:
+    """A server that takes one question and has one answer; where, and what it was asked."""
+    asked: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.extend(iter(lambda: self.rfile.readline().decode("latin-1").strip(), ""))
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}", asked
+        thread.join()
+
+
+def get(place: str, headers: dict[str, str]) -> Any:
+    names: dict[str, Any] = {}
+    exec(program("common_http"), names)
+    return names["get"](place, "/up?x=1", headers, 5)
+
+
+@pytest.mark.parametrize(("answer", "told"), WHOLE.values(), ids=WHOLE)
+def test_an_answer_is_read_whole(answer: bytes, told: tuple[object, ...]) -> None:
+    with answering(answer) as (place, asked):
+        status, reason, fields, body = get(place, {"X-Token": "größe"})
+    assert (status, reason, body.decode()) == told
+    assert fields["x-a"] == "b: c"
+    assert asked == ["GET /up?x=1 HTTP/1.1", f"Host: {place}", "X-Token: größe", "Connection: close"]
+
+
+@pytest.mark.parametrize(("answer", "words"), BROKEN.values(), ids=BROKEN)
+def test_half_an_answer_is_none(answer: bytes, words: str) -> None:
+    with answering(answer) as (place, asked), pytest.raises((OSError, ValueError), match=words):
+        get(place, {"host": "shop.example"})
+    assert asked == ["GET /up?x=1 HTTP/1.1", "host: shop.example", "Connection: close"]
+
+
+def test_a_question_goes_to_an_ipv6_address_too() -> None:
+    class Server(socketserver.TCPServer):
+        address_family = socket.AF_INET6
+
+    with Server(("::1", 0), socketserver.StreamRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(ConnectionError, match="without an answer"):
+            get(f"[::1]:{server.server_address[1]}", {})
+        thread.join()
+
+
 # --- proof_sample.py
 
 
 def test_samples_are_counted_before_and_after_the_switch() -> None:
     with real.Web({"/": real.healthy("1.0")}) as web:
-        values: dict[str, Any] = {"url": web.url, "host": "shop.example", "path": "/", "enough": 5}
+        values: dict[str, Any] = {"url": web.url, "host": "shop.example", "path": "/", "status": 200, "enough": 5}
         argv = script(stage_at(Path("/nowhere")), "proof_sample.sh", **values)
         with started(*argv) as sampler:
             assert line(sampler) == "sampling"
@@ -461,7 +543,7 @@ def test_samples_are_counted_before_and_after_the_switch() -> None:
     assert {host for _, host in web.seen} == {"shop.example"}
     assert counts["during"]["1.0"] >= 1
     assert counts["after"]["2.0"] >= 5
-    assert all(words.startswith("HTTP Error 500") for words in counts["failed"]["during"])
+    assert all(words.startswith("answered 500") for words in counts["failed"]["during"])
     assert (counts["failed"]["first"], counts["failed"]["after"]) == ([], [])
     counted = sum(counts["during"].values()) + sum(counts["after"].values()) + len(counts["failed"]["during"])
     assert counted == len(web.seen)

@@ -521,7 +521,7 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
 
-def test_a_release_over_a_running_slot_starts_three_pythons_on_a_host(where: Stage, tmp_path: Path) -> None:
+def test_a_release_over_a_running_slot_starts_two_pythons_on_a_host(where: Stage, tmp_path: Path) -> None:
     """Each costs some 30 ms of CPU on every host: whoever adds one sees it here."""
     log, counted = tmp_path / "log", tmp_path / "python3"
     counted.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{log}\nexec {sys.executable} "$@"\n')
@@ -531,13 +531,13 @@ def test_a_release_over_a_running_slot_starts_three_pythons_on_a_host(where: Sta
         log.write_text("")
         assert slot.stage_release(remote, "b", Shop(where, version).content("b"), uv(where.index)) == "built"
     started = re.findall(r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE)  # uv asks it, too, in other words
-    assert started == ["common_unpack.py", "common_knock.py", "health.py"]
+    assert started == ["common_unpack.py", "health.py"]
     real.end_slots(where, "b")
 
 
 BROKEN = {
-    "uv is cut off": ("uv-*", lambda file: file.write_bytes(file.read_bytes()[:1000])),
-    "uv is empty": ("uv-*", lambda file: file.write_bytes(b"")),
+    "uv is cut off": ("uv-*[0-9a-f][0-9a-f][0-9a-f]", lambda file: file.write_bytes(file.read_bytes()[:1000])),
+    "uv is empty": ("uv-*[0-9a-f][0-9a-f][0-9a-f]", lambda file: file.write_bytes(b"")),
     "supervisord is empty": ("*/bin/supervisord", lambda file: file.write_bytes(b"")),
     "supervisorctl is cut off": ("*/bin/supervisorctl", lambda file: file.write_bytes(file.read_bytes()[:-20])),
     "a module is empty": ("*/lib/python3*/site-packages/supervisor/options.py", lambda file: file.write_bytes(b"")),

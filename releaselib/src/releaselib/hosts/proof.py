@@ -14,8 +14,8 @@ ENOUGH = 20
 def begin(remote: Remote) -> Running:
     """Start sampling through a proxy, and go on: see :func:`await_first`."""
     stage = remote.stage
-    values = {"url": stage.loopback, "host": stage.host_header, "path": stage.health, "enough": ENOUGH}
-    return start(remote, "proof_sample.sh", **values)
+    asked = {"url": stage.loopback, "host": stage.host_header, "path": stage.health, "status": stage.health_status}
+    return start(remote, "proof_sample.sh", **asked, enough=ENOUGH)
 
 
 def await_first(remote: Remote, running: Running) -> None:

@@ -48,10 +48,17 @@ def text(name: str) -> str:
     return (resources.files("releaselib.hosts") / "remote" / name).read_text("utf-8")
 
 
+@functools.cache
+def program(name: str) -> str:
+    """A Python program of ``remote/``; what it imports from another one there stands in it."""
+    imported = re.compile(r"^from (common_\w+) import .*$", re.MULTILINE)
+    return imported.sub(lambda found: text(f"{found[1]}.py"), text(f"{name}.py"))
+
+
 def script(stage: Stage, name: str, fence: int = 0, **values: object) -> tuple[str, ...]:
     """The command that runs ``remote/NAME`` with these values, the stage's paths and its programs. Pure."""
     body = text("common.sh") + text(name)
-    programs = {f"{found}_py": text(f"{found}.py") for found in re.findall(r"\$(\w+)_py\b", body)}
+    programs = {f"{found}_py": program(found) for found in re.findall(r"\$(\w+)_py\b", body)}
     settings = {
         "python": stage.python,
         "nginx_of": stage.nginx,

@@ -1,15 +1,18 @@
-"""common_knock.py PID SOCKET: wakes a supervisord again and again until its process has ended."""
+"""common_knock.py PID SOCKET: tells a supervisord to end, and wakes it again and again until its process has."""
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import time
 
+pid, path = sys.argv[-2:]  # in front of them may stand what a program takes that comes before (slot_stage.sh)
 end = time.monotonic() + 45
-with contextlib.suppress(ProcessLookupError):
+with contextlib.suppress(OSError):
+    os.kill(int(pid), signal.SIGTERM)
     while time.monotonic() < end:
-        os.kill(int(sys.argv[1]), 0)
+        os.kill(int(pid), 0)
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
-            knock.connect(sys.argv[2])
+            knock.connect(path)
         time.sleep(0.05)

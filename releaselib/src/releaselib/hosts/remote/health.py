@@ -8,12 +8,13 @@ Prints what those that are not healthy answered last, as JSON: {target: words}.
 """
 
 import contextlib
-import http.client
 import json
 import socket
 import sys
 import threading
 import time
+
+from common_http import get
 
 WANTED = json.load(sys.stdin)
 TIMEOUT = float((*sys.argv[1:], WANTED["timeout"])[0])
@@ -25,16 +26,14 @@ def wrong(target):
     """What is wrong with the answer of a target now; nothing when it is healthy."""
     place, slash, path = target.partition("/")  # a program beside those that visitors get has a path of its own
     try:
-        with contextlib.closing(http.client.HTTPConnection(place, timeout=5)) as connection:
-            connection.request("GET", slash + path or WANTED["path"], headers=dict(HEADERS, Connection="close"))
-            answer = connection.getresponse()  # what a process answers itself is asked for: nobody goes elsewhere
-            status, to, body = answer.status, answer.getheader("Location"), answer.read()
+        # What a process answers itself is asked for: nobody goes elsewhere.
+        status, _, told, body = get(place, slash + path or WANTED["path"], HEADERS, 5)
     except Exception as error:
         return "no answer: %s" % error
     if slash and status == 200:
         return ""
     if slash or status != STATUS:
-        moved = "to %s " % to if to else ""
+        moved = "to %s " % told["location"] if "location" in told else ""
         return ("answered %s %s%s" % (status, moved, body[:300].decode("utf-8", "replace"))).strip()
     if BODY not in body.decode("utf-8", "replace"):
         return "answered without %r: %s" % (BODY, body[:300].decode("utf-8", "replace"))
@@ -58,17 +57,15 @@ def wait(target):
         pause = min(pause * 1.5, 0.5)
 
 
-class Unix(http.client.HTTPConnection):
-    """A connection to the supervisor's socket."""
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(WANTED["wake"])
-
-
 def hopeless():
     """Whether the supervisor has given up a process (XML-RPC, as its manual has it)."""
+    import http.client  # here: the import takes longer than most starts
     import xmlrpc.client
+
+    class Unix(http.client.HTTPConnection):
+        def connect(self):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.connect(WANTED["wake"])
 
     transport = xmlrpc.client.Transport()
     transport.make_connection = Unix

@@ -2,20 +2,19 @@
 
 import sys
 import time
-import urllib.error
-import urllib.request
 
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from common_http import get
+
 end = time.monotonic() + float(sys.argv[1])
 
 
 def answer(url):
+    place, _, path = url.partition("://")[2].partition("/")
     try:
-        return opener.open(url, timeout=5).read().decode("utf-8", "replace").strip()
-    except urllib.error.HTTPError as error:
-        return "%s %s" % (error.code, error.reason)
+        status, reason, _, body = get(place, "/" + path, {}, 5)
     except Exception as error:
         return str(error)
+    return body.decode("utf-8", "replace").strip() if status == 200 else "%s %s" % (status, reason)
 
 
 for url, expected in zip(sys.argv[2::2], sys.argv[3::2]):

@@ -1,4 +1,5 @@
-"""proof_sample.py URL HOST PATH ENOUGH: request after request, about 100 a second.
+"""proof_sample.py URL HOST PATH STATUS ENOUGH: request after request, about 100 a second. An answer of 400 and more is
+a failure, unless it is STATUS.
 
 Says "sampling" after its FIRST answers, of which those that fail show that the old release does. A line "switched"
 on standard input opens the second bucket; it ends when that holds ENOUGH requests, or standard input ends.
@@ -11,12 +12,12 @@ import json
 import select
 import sys
 import time
-import urllib.request
+
+from common_http import get
 
 URL, HOST, PATH = sys.argv[1:4]
-ENOUGH = int(sys.argv[4])
+STATUS, ENOUGH = int(sys.argv[4]), int(sys.argv[5])
 FIRST = 5
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def version(body):
@@ -29,11 +30,14 @@ def version(body):
 def sample(counts, failed):
     begun = time.monotonic()
     try:
-        request = urllib.request.Request(URL + PATH, headers={"Host": HOST})
-        with OPENER.open(request, timeout=10) as answer:
-            counts[version(answer.read())] += 1
+        status, reason, _, body = get(URL.partition("://")[2], PATH, {"Host": HOST}, 10)
+        words = "answered %s %s" % (status, reason) if status >= 400 and status != STATUS else ""
     except Exception as error:
-        failed.append("%s after %.2f s" % (error, time.monotonic() - begun))
+        words = str(error)
+    if words:
+        failed.append("%s after %.2f s" % (words, time.monotonic() - begun))
+    else:
+        counts[version(body)] += 1
 
 
 buckets = {"during": collections.Counter(), "after": collections.Counter()}

@@ -1,4 +1,4 @@
-"""slot_fetch.py URL SHA256 TARGET: fetches the wheel of uv, checks it and takes the program out."""
+"""slot_fetch.py URL SHA256 TARGET: fetches the wheel of uv, checks it and takes the program out, and its size."""
 
 import base64
 import hashlib
@@ -26,9 +26,11 @@ if found != sha256:
     sys.exit("%s has sha256 %s, expected %s" % (url, found, sha256))
 archive = zipfile.ZipFile(io.BytesIO(wheel))
 name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
-with open(target + ".new", "wb") as file:
-    file.write(archive.read(name))
-    file.flush()
-    os.fsync(file.fileno())  # a power cut leaves it whole, or not there
-os.chmod(target + ".new", 0o755)
-os.rename(target + ".new", target)
+program = archive.read(name)
+for path, content in ((target, program), (target + ".size", b"%d" % len(program))):
+    with open(path + ".new", "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a power cut leaves it whole, or not there
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)

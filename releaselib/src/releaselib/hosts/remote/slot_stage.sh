@@ -40,8 +40,8 @@ host_of() { # host_of URL
     esac
 }
 
-says_version() { # says_version PROGRAM: whether it runs; an empty file does, and says nothing
-    "$1" --version 2>/dev/null | grep -q '[0-9]'
+has_size() { # has_size FILE: whether it is as long as when it was made
+    [ -s "$1" ] && [ "$(cat "$1.size" 2>/dev/null)" -eq "$(wc -c <"$1")" ]
 }
 
 listed() ( # listed FOLDER: its files by size, without those behind links that lead nowhere any more
@@ -66,9 +66,16 @@ chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs
 # With what the index is read: uv, pip and slot_fetch.py find it there.
 trap 'rm -f "$folder/netrc" "$folder.new/netrc"' EXIT
 trap 'exit 1' HUP INT TERM
-kind=$(unpack_files "$folder.new") || no_room "$folder.new"
-if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] &&
-    { [ "$start" = no ] || healthy_already; }; then
+holds=no
+if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
+if [ $holds = no ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
+    # One Python does both, as each costs its start: what runs here ends once the files are written.
+    kind=$(run_python "$common_unpack_py
+$common_knock_py" "$folder.new" "$(cat "$folder/run/supervisord.pid")" "$folder/run/supervisor.sock")
+else
+    kind=$(unpack_files "$folder.new")
+fi || no_room "$folder.new"
+if [ $holds = yes ]; then
     mv -f "$folder.new/release.json" "$folder/release.json"
     rm -rf "$folder.new"
     echo kept
@@ -84,7 +91,7 @@ export NETRC="$folder/netrc"
 uv=
 if [ -n "$uv_url" ]; then
     uv=$tools/uv-$uv_sha256
-    says_version "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
+    has_size "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
         fail 71 "cannot fetch uv from the index"
 fi
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
