@@ -66,14 +66,14 @@ def team(tmp_path: Path, packages: Path, can_make_hosts: None) -> Iterator[World
 
 @pytest.fixture(scope="session")
 def opened(tmp_path_factory: pytest.TempPathFactory, can_make_hosts: None) -> Iterator[Shop]:
-    """A shop on five app hosts and two proxies, released twice; all tests of a worker share it.
+    """A shop on four app hosts and two proxies, released twice; all tests of a worker share it.
 
     It has an index of its own: one folder cannot be served at the gateways of two fleets at once.
     """
     folder = tmp_path_factory.mktemp("shop")
     with ExitStack() as stack:
         team = stack.enter_context(world(folder / "fleet", folder / "index"))
-        app = [*team.fleet.add_many(4, "app"), team.fleet.add("app5", disk="400m")]
+        app = [*team.fleet.add_many(3, "app"), team.fleet.add("app4", disk="400m")]
         proxy = [team.fleet.add("proxy1"), team.fleet.add("proxy2", disk="40m")]
         shop = Shop(team, bake(team, folder, flavour="tornado"), app, proxy, [])
         code = Path(__file__).with_name("app.py").read_text("utf-8")

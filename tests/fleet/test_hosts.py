@@ -148,7 +148,7 @@ def test_a_proxy_that_was_rebuilt_from_nothing_serves_what_the_other_one_does(sh
 
 def test_a_host_that_was_away_serves_its_old_release_to_nobody_when_it_returns(shop: Shop) -> None:
     shop.warm()
-    lost = shop.app[4]
+    lost = shop.app[3]
     with shop.mortal(lost):
         lost.power_off()
         for _ in range(2):  # then the slot that is live there has another release everywhere else

@@ -100,7 +100,7 @@ def test_a_worker_that_does_not_start_takes_the_release_back(shop: Shop, program
     text = shop.failed(5, release.release, wanted(shop), stage=programs)
     (broken.root / "srv/refuse").unlink()
     assert (
-        f"take_over: {shop.other} was taken back: worker, clock did not take over on 1 of 5 hosts; all visitors get"
+        f"take_over: {shop.other} was taken back: worker, clock did not take over on 1 of 4 hosts; all visitors get"
         in text
     )
     assert f"{broken.address}: not every process became healthy" in text
