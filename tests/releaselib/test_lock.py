@@ -115,7 +115,9 @@ def test_a_journal_that_cannot_be_written_is_told_because_the_lock_is_lost(here:
             with pytest.raises(CommandFailed) as caught:
                 journal.write(Switched("a"))
             assert caught.value.exit_code == 5
-            assert caught.value.what.startswith("local: what held the lock there is gone, so it is not held")
+            assert caught.value.what.startswith(
+                "local: what holds the lock there does not answer, so it counts as lost"
+            )
             assert caught.value.next_step == "fab status"
 
 
@@ -168,7 +170,7 @@ def test_a_host_that_has_seen_a_higher_number_raises_that_of_the_lock(here: Flee
     with hold(here):
         kill_lock(here)
         fence.write_text("99")
-        with pytest.raises(CommandFailed, match="so it is not held"):
+        with pytest.raises(CommandFailed, match="so it counts as lost"):
             look(here, here.stage.app)
 
 
@@ -187,7 +189,7 @@ def test_a_holder_that_is_not_heard_any_more_has_lost_the_lock(here: Fleet, monk
             assert second.fence == first.fence + 1
             with suppress(CommandFailed):  # this one may still be taken by the pipe
                 first.write(BEGAN)
-            with pytest.raises(CommandFailed, match="so it is not held"):
+            with pytest.raises(CommandFailed, match="so it counts as lost"):
                 first.write(BEGAN)
 
 
@@ -245,7 +247,7 @@ def test_a_full_disk_is_told_and_nothing_goes_on(here: Fleet) -> None:
         with pytest.raises(CommandFailed) as caught:
             lock.write(BEGAN)
         assert "Is a directory" in caught.value.cause
-        assert caught.value.what.startswith("local: what belongs beside the lock (journal")
+        assert caught.value.what.startswith("local: the journal cannot be written there, or")
 
 
 def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told_by_the_next(here: Fleet) -> None:
@@ -259,7 +261,7 @@ def test_what_is_written_without_waiting_stands_in_front_and_its_failure_is_told
         lock.write(Staged("b"), wait=False)
         with pytest.raises(CommandFailed) as caught:
             lock.tell("pulse")
-        assert caught.value.what.startswith("local: what belongs beside the lock (journal")
+        assert caught.value.what.startswith("local: the journal cannot be written there, or")
         assert "Is a directory" in caught.value.cause
 
 
@@ -324,6 +326,24 @@ def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
     assert "p2: what holds the lock there has not answered yet" in capsys.readouterr().err
     for folder in (first, second):
         assert [read(line) for line in (folder / "journal.jsonl").read_text().splitlines()] == [BEGAN, Switched("a")]
+
+
+def test_a_lock_host_that_takes_nothing_costs_no_other_one_the_lock(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was cut off while much was under way to it."""
+    monkeypatch.setattr(lock_module, "PATIENCE", 2)
+    monkeypatch.setattr(held, "PULSE", 0.05)
+    two, hosts = two_hosts(short)
+    (first, _), (second, _) = hosts.items()
+    goes_on = threading.Event()
+    with hold(two) as lock:
+        send = lock._held[second].send
+        monkeypatch.setattr(lock._held[second], "send", lambda line: goes_on.wait() and send(line))
+        assert is_held(hosts[first])
+        goes_on.set()
+        with pytest.raises(CommandFailed, match="p2: what holds the lock there does not answer"):
+            lock.write(BEGAN)
 
 
 def test_a_lock_host_that_hangs_is_not_waited_for_at_the_end(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:

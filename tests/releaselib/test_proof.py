@@ -93,6 +93,27 @@ def test_errors_of_an_old_release_that_failed_already_are_not_the_switchs(tmp_pa
     assert samples.all_new.failed == samples.ailing, "unless there was no old one"
 
 
+STATUS = {
+    "a login is asked for, as it should be": (401, 401, 401, True),
+    "a login is asked for, which nobody expects": (200, 200, 401, False),
+    "the new release sends visitors elsewhere": (200, 200, 301, False),
+    "both releases do": (200, 301, 301, True),
+    "both releases do, each elsewhere": (200, 301, 302, False),
+}
+
+
+@pytest.mark.parametrize(("wanted", "old", "new", "good"), STATUS.values(), ids=STATUS)
+def test_what_is_a_good_answer_is_what_the_project_and_the_old_release_say(
+    tmp_path: Path, wanted: int, old: int, new: int, good: bool
+) -> None:
+    with real.Web({"/healthz": (old, "")}) as web:
+        running = sampling(remote(tmp_path, web, health_status=wanted, health_version=False))
+        web.pages["/healthz"] = (new, "")
+        switched(running)
+        samples = end(running)
+    assert (not samples.failed) == good, samples.failed
+
+
 def test_sampling_that_cannot_start_is_told_with_the_host(tmp_path: Path) -> None:
     with real.Web({}) as web, pytest.raises(CommandFailed) as caught:
         sampling(remote(tmp_path, web, python="9.9"))

@@ -449,6 +449,7 @@ def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -
 # --- common_http.py
 
 
+OURS = ["User-Agent: releaselib", "Accept-Encoding: identity", "Connection: close"]
 HEAD = b"HTTP/1.1 200 Fine\r\nX-A: b: c\r\n"
 WHOLE: dict[str, tuple[bytes, tuple[object, ...]]] = {
     "to its end": (HEAD + b"\r\n1\r\n2", (200, "Fine", "1\r\n2")),
@@ -461,12 +462,17 @@ WHOLE: dict[str, tuple[bytes, tuple[object, ...]]] = {
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HEAD + b"\r\nup",
         (200, "Fine", "up"),
     ),
+    "without a body, on a connection that stays open": (HEAD.replace(b"200", b"204") + b"\r\n", (204, "Fine", "")),
+    "in Chunks": (HEAD + b"Transfer-Encoding: Chunked\r\n\r\n2\r\nup\r\n0\r\n\r\n", (200, "Fine", "up")),
     "without words": (b"HTTP/1.0 503\r\nX-A: b: c\r\n\r\n", (503, "", "")),
 }
 BROKEN = {
     "nothing": (b"", "closed without an answer"),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "not HTTP: b'SSH-2.0"),
     "cut off": (HEAD + b"Content-Length: 9\r\n\r\nup", "ended after 2 of 9 bytes"),
+    "cut off in its first line": (b"HTTP/1.1 200", "within its head"),
+    "cut off in its head": (HEAD + b"Content-Le", "within its head"),
+    "cut off behind its head": (HEAD, "closed without an answer"),
     "cut off between chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n", "invalid literal"),
     "cut off in a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\nup", "ended after 2 of 11 bytes"),
 }
@@ -501,14 +507,14 @@ def test_an_answer_is_read_whole(answer: bytes, told: tuple[object, ...]) -> Non
         status, reason, fields, body = get(place, {"X-Token": "größe"})
     assert (status, reason, body.decode()) == told
     assert fields["x-a"] == "b: c"
-    assert asked == ["GET /up?x=1 HTTP/1.1", f"Host: {place}", "X-Token: größe", "Connection: close"]
+    assert asked == ["GET /up?x=1 HTTP/1.1", "X-Token: größe", f"Host: {place}", *OURS]
 
 
 @pytest.mark.parametrize(("answer", "words"), BROKEN.values(), ids=BROKEN)
 def test_half_an_answer_is_none(answer: bytes, words: str) -> None:
     with answering(answer) as (place, asked), pytest.raises((OSError, ValueError), match=words):
         get(place, {"host": "shop.example"})
-    assert asked == ["GET /up?x=1 HTTP/1.1", "host: shop.example", "Connection: close"]
+    assert asked == ["GET /up?x=1 HTTP/1.1", "host: shop.example", *OURS]
 
 
 def test_a_question_goes_to_an_ipv6_address_too() -> None:

@@ -537,6 +537,7 @@ def test_a_release_over_a_running_slot_starts_two_pythons_on_a_host(where: Stage
 
 BROKEN = {
     "uv is cut off": ("uv-*[0-9a-f][0-9a-f][0-9a-f]", lambda file: file.write_bytes(file.read_bytes()[:1000])),
+    "uv is of an older library": ("uv-*.size", lambda file: file.unlink()),
     "uv is empty": ("uv-*[0-9a-f][0-9a-f][0-9a-f]", lambda file: file.write_bytes(b"")),
     "supervisord is empty": ("*/bin/supervisord", lambda file: file.write_bytes(b"")),
     "supervisorctl is cut off": ("*/bin/supervisorctl", lambda file: file.write_bytes(file.read_bytes()[:-20])),

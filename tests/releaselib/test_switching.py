@@ -102,6 +102,7 @@ def test_only_what_makes_a_page_on_the_forge_needs_a_token_for_it(
         planning.checked_for(at, action, Wanted())
 
 
+PROGRAMS = {"tidy": {"command": "x", "live_only": True}, "clock": {"command": "x", "one_host": True}}
 GONE, BROKEN = Unreachable("app2: cannot be reached"), CommandFailed("app2: it does not end")
 TAKES_OVER = {
     "one that is excluded or failed is off": (1, GONE, False),
@@ -119,6 +120,7 @@ def test_what_runs_in_the_live_slot_only_takes_over_without_a_host_that_is_off(
     error: CommandFailed,
     fails: bool,
 ) -> None:
+    """But what only one host may have is started nowhere, as it may run there."""
     started: dict[str, list[str]] = {}
 
     def make_way(remote: Remote, slot_: str) -> list[str]:
@@ -130,15 +132,15 @@ def test_what_runs_in_the_live_slot_only_takes_over_without_a_host_that_is_off(
     monkeypatch.setattr(slot, "make_way", make_way)
     monkeypatch.setattr(slot, "go_live", lambda remote, slot_, names: started.update({remote.host.name: names}))
     monkeypatch.setattr(slot, "well", lambda remote, slot_, waiting: None)
-    stage = real.stage(
-        tmp_path, app=["app1", "app2"], proxy=["proxy1"], programs={"tidy": {"command": "x", "live_only": True}}
-    )
+    stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"], programs=PROGRAMS)
     at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
-    with pytest.raises(HostsFailed, match="tidy did not take over on 1 of 2") if fails else nullcontext():
+    with pytest.raises(HostsFailed, match="tidy, clock did not take over on 1 of 2") if fails else nullcontext():
         programs.hand_over(at, "b", stage.app, stage.app[:staged])
     assert started["app1"] == ["tidy-0"]
-    words = "app2: cannot be reached; if it is at work, tidy may run there in the old slot"
-    assert (words in capsys.readouterr().err) != fails
+    told = capsys.readouterr().err
+    words = "app2: cannot be reached; if it is at work, tidy, clock may run there in the old slot"
+    assert (words in told) != fails
+    assert "clock was not started: it may run on a host that cannot be reached" in told
 
 
 def test_a_warm_slot_is_asked_without_excluded_hosts_and_as_much_may_fail_as_may_at_any_time(

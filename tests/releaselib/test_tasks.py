@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -137,6 +138,19 @@ def test_what_failed_on_some_hosts_is_told_though_nothing_takes_the_answers_of_t
             with_errors(lambda: _show(functools.partial(fail, problem), as_json=False))
     assert caught.value.code == 6
     assert capsys.readouterr().err == "error: 1 of 2 hosts failed: run\nnext: fab status\n"
+
+
+def test_what_failed_on_some_hosts_is_told_though_the_reader_of_a_pipe_has_gone() -> None:
+    code = (
+        "from releaselib.errors import HostsFailed\nfrom releaselib.tasks.task import _show, with_errors\n"
+        "def act():\n    error = HostsFailed('1 of 2 hosts failed: run')\n    error.answers = {'h1': 'up'}\n"
+        "    raise error\nwith_errors(lambda: _show(act, False))\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (6, "error: 1 of 2 hosts failed: run\n")
 
 
 def test_an_interrupt_has_words_and_an_exit_code_too(capsys: pytest.CaptureFixture[str]) -> None:

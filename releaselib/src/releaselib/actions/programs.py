@@ -47,8 +47,9 @@ def hand_over(
     failures = {host: one for host, one in failures.items() if host not in off}
     names = ", ".join(at.stage.waiting)
     again = f"fab scheduler.move --stage {at.stage.name}"
-    for error in off.values():
-        say(f"{error.what}; if it is at work, {names} may run there in the old slot until: {again}")
+    for host, error in off.items():
+        if mine := ", ".join(name for name in at.stage.waiting if name in at.stage.programs_on(host)):
+            say(f"{error.what}; if it is at work, {mine} may run there in the old slot until: {again}")
     for name in where.unknown:
         say(f"{name} was not started: it may run on a host that cannot be reached; once that is off: {again} --to HOST")
     if failures:

@@ -48,14 +48,16 @@ def _boot(stage: Stage, view: View) -> str:
 def drill(project: Project, stage: str, exclude: str = "") -> str:
     """Rehearse a rollback: everything but the renaming of the link; says how long it would take. Raises Refused."""
     with session(project, stage) as at, at.locked("drill"):
-        plan = planned(checked_for(at, "rollback", Wanted(exclude=exclude)))
+        seen = checked_for(at, "rollback", Wanted(exclude=exclude))
+        plan = planned(seen)
         at.clock.phase("")
         so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
         if plan.phases[0].name != "switch":
             names = ", ".join(phase.name for phase in plan.phases)
             return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"
         took = f"{so_far:.1f} s until here, and {last:.1f} s for the switch and its proof, as the last time"
-        left = [host.name for host in at.stage.app if host not in plan.app]
+        known = seen.view.known[plan.slot].hosts
+        left = [host.name for host in at.stage.app if host.name in known and host not in plan.app]
         first = f"; before it nginx is reloaded without {', '.join(left)}, which was not tried" if left else ""
         ready = f"is ready on {len(plan.proxy)} proxies: {took}{first}"
         return f"a rollback to {plan.release.version} (slot {plan.slot}) {ready}"

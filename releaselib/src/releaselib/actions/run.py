@@ -60,8 +60,8 @@ class Run:
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get.
 
-        It waits until that is done but for what tells only what each look at the hosts can see, too, and for the
-        end: a lock host that hangs was waited for already.
+        It waits until that is done but for what tells only what each look at the hosts can see, too, and for how it
+        failed, which must not wait for a host that hangs.
         """
         try:
             self.lock.write(event, wait=not isinstance(event, (Staged, Switched, Failed)))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,11 +33,10 @@ class Lock:
         self.fence = 0
         self.found: dict[Host, dict[str, Any]] = {}
         self._held: dict[Host, Running] = {}
-        self._sending: defaultdict[Host, threading.Lock] = defaultdict(threading.Lock)
+        self._sending: dict[Host, threading.Lock] = {}
         self._sent, self._heard = Counter[Host](), Counter[Host]()
         self._wrong: Wrong | None = None
         self._over = threading.Event()
-        threading.Thread(target=self._live, daemon=True).start()
 
     @property
     def frozen(self) -> str:
@@ -45,8 +44,10 @@ class Lock:
         return next((str(one["frozen"]) for one in self.found.values() if one["frozen"]), "")
 
     def add(self, host: Host, running: Running, found: dict[str, Any]) -> None:
-        """It is held on this host, too."""
+        """It is held on this host, too, which hears signs of life from now on."""
+        self._sending[host] = threading.Lock()
         self._held[host], self.found[host] = running, found
+        threading.Thread(target=self._live, args=[host], daemon=True).start()
 
     def write(self, event: Event, *, wait: bool = True) -> None:
         """Append an event to the journal on every lock host. Raises CommandFailed when the lock is lost.
@@ -56,33 +57,32 @@ class Lock:
         self.tell(f"write {written(event)}", wait=wait)
 
     def tell(self, words: str, hosts: Iterable[Host] = (), *, wait: bool = True) -> None:
-        """Have something done by what holds the lock on every lock host (see lock.py); all are told at once."""
+        """Have something done by what holds the lock on every lock host (see lock.py), at the same time."""
         for host in hosts or self._held:
-            with self._sending[host]:
-                self._send(host, words)
+            self._say(host, words)
         for host in self._held if wait else ():
             self._receive(host, self._sent[host])
         if self._wrong:
             told, host, why = self._wrong
             raise told(host, why)
 
-    def _live(self) -> None:
-        """Send signs of life; where something else is being sent that is one."""
+    def _say(self, host: Host, words: str) -> None:
+        with patience(lambda: f"{host.name}: what holds the lock there takes nothing"):
+            self._send(host, words)
+
+    def _live(self, host: Host) -> None:
+        """Send signs of life to a host; each has a thread, so that one that takes nothing costs no other one theirs."""
         while not self._over.wait(PULSE):
-            for host in tuple(self._held):
-                if self._sending[host].acquire(blocking=False):
-                    try:
-                        self._send(host, "pulse")
-                    finally:
-                        self._sending[host].release()
+            self._send(host, "pulse")
 
     def _send(self, host: Host, words: str) -> None:
-        try:
-            if not self._wrong:
-                self._held[host].send(words)
-                self._sent[host] += 1
-        except LOST as error:
-            self._wrong = is_lost, host, str(error)
+        with self._sending[host]:
+            try:
+                if not self._wrong:
+                    self._held[host].send(words)
+                    self._sent[host] += 1
+            except LOST as error:
+                self._wrong = is_lost, host, str(error)
 
     def _receive(self, host: Host, sent: int) -> None:
         """Hear the answers to so many lines; only whoever writes does, never a sign of life."""
@@ -107,8 +107,8 @@ class Lock:
 def is_lost(host: Host, why: str) -> CommandFailed:
     """The error for a host that does not hold the lock any more. Pure."""
     return CommandFailed(
-        f"{host.name}: what held the lock there is gone, so it is not held: whoever takes it now is safe from "
-        "this command",
+        f"{host.name}: what holds the lock there does not answer, so it counts as lost: whoever takes it now is safe "
+        "from this command",
         cause=why,
         next_step="fab status",
     )
@@ -116,7 +116,7 @@ def is_lost(host: Host, why: str) -> CommandFailed:
 
 def not_written(host: Host, why: str) -> CommandFailed:
     """The error for a host that holds the lock, and cannot write there. Pure."""
-    what = f"{host.name}: what belongs beside the lock (journal, fence, freeze) cannot be written there"
+    what = f"{host.name}: the journal cannot be written there, or what else is kept beside the lock"
     return CommandFailed(what, cause=why, next_step="df there, and mend what it says; fab status")
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -155,6 +156,14 @@ def _command(pid: str) -> str:
         return ""
 
 
+def _has_ended(pid: str) -> bool:
+    """Whether a process has ended, and given back its port; its parent may not have heard of it yet (proc(5))."""
+    try:
+        return Path("/proc", pid, "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def _is_taken(server: Server) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((urlsplit(server.url).hostname or "", server.port)) == 0
@@ -188,9 +197,10 @@ def stop(folder: Path) -> bool:
     pid = _pid(folder)
     if "pypiserver" not in _command(pid):
         return False
-    os.kill(int(pid), signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(int(pid), signal.SIGTERM)
     end = time.monotonic() + 20
-    while "pypiserver" in _command(pid):  # its file goes before it has ended
+    while not _has_ended(pid):  # its file goes before it has
         if time.monotonic() > end:
             raise IndexFailed(f"the index in {folder} does not end", next_step=f"kill -9 {pid}")
         time.sleep(0.05)

@@ -41,12 +41,20 @@ def release(
 
 
 @task()
-def plan(stage: str = "local", version: str = "", name: str = "", ref: str = "", profile: str = "") -> Report | Plan:
+def plan(
+    stage: str = "local",
+    version: str = "",
+    name: str = "",
+    ref: str = "",
+    profile: str = "",
+    hosts: str = "",
+    exclude: str = "",
+) -> Report | Plan:
     """Print what a release would do, without doing it.
 
     Example: fab plan --stage production --json
     """
-    return release(stage, version, name, ref, profile, plan=True)
+    return release(stage, version, name, ref, profile, hosts, exclude, plan=True)
 
 
 @task()

@@ -94,8 +94,10 @@ def _show(act: Callable[[], Any], as_json: bool) -> None:
     try:
         value = act()
     except errors.HostsFailed as error:
-        with suppress(errors.ReleaseError):  # what failed is to be told whatever takes the answers
+        try:
             _print(error.answers or None, as_json)
+        except (errors.ReleaseError, BrokenPipeError):  # what failed is to be told whatever takes the answers
+            _say_no_more()
         raise
     _print(value, as_json)
 

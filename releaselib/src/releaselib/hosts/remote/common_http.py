@@ -12,23 +12,28 @@ def get(place, path, headers, seconds):
     Raises OSError and ValueError for what is no whole answer; it may say nothing for so many seconds.
     """
     address, _, port = place.rpartition(":")
-    lines = ["%s: %s" % one for one in dict(headers, Connection="close").items()]
-    if not any(name.lower() == "host" for name in headers):
-        lines.insert(0, "Host: " + place)
-    words = ["GET %s HTTP/1.1" % path, *lines, "", ""]
+    given = {name.lower() for name in headers}
+    own = {"Host": place, "User-Agent": "releaselib", "Accept-Encoding": "identity", "Connection": "close"}
+    lines = [*headers.items(), *((name, value) for name, value in own.items() if name.lower() not in given)]
+    words = ["GET %s HTTP/1.1" % path, *("%s: %s" % line for line in lines), "", ""]
     with socket.create_connection((address.strip("[]"), int(port)), seconds) as connection:
         connection.sendall("\r\n".join(words).encode("latin-1"))
         with connection.makefile("rb") as answer:
             status = 100
             while status < 200:  # what only says that an answer will follow
-                status, reason = _status(answer.readline())
-                fields = dict(iter(lambda: _field(answer.readline()), None))
-            return status, reason, fields, _body(answer, fields)
+                status, reason = _status(_line(answer))
+                fields = dict(iter(lambda: _field(_line(answer)), None))
+            return status, reason, fields, b"" if status in (204, 304) else _body(answer, fields)
+
+
+def _line(answer):
+    line = answer.readline()
+    if not line.endswith(b"\n"):
+        raise ConnectionError("the answer ended within its head" if line else "closed without an answer")
+    return line
 
 
 def _status(line):
-    if not line:
-        raise ConnectionError("the connection was closed without an answer")
     protocol, _, rest = line.decode("latin-1").strip().partition(" ")
     number, _, reason = rest.partition(" ")
     if not protocol.startswith("HTTP/") or not number.isdigit():
@@ -43,7 +48,7 @@ def _field(line):
 
 
 def _body(answer, fields):
-    if "chunked" in fields.get("transfer-encoding", ""):
+    if "chunked" in fields.get("transfer-encoding", "").lower():
         chunks = iter(lambda: _whole(answer, int(answer.readline().partition(b";")[0], 16) + 2)[:-2], b"")
         return b"".join(chunks)
     if "content-length" in fields:

@@ -9,7 +9,7 @@ import time
 
 pid, path = sys.argv[-2:]  # in front of them may stand what a program takes that comes before (slot_stage.sh)
 end = time.monotonic() + 45
-with contextlib.suppress(OSError):
+with contextlib.suppress(OSError, ValueError):  # it has ended, and with it its pid file
     os.kill(int(pid), signal.SIGTERM)
     while time.monotonic() < end:
         os.kill(int(pid), 0)

@@ -1,5 +1,5 @@
 """proof_sample.py URL HOST PATH STATUS ENOUGH: request after request, about 100 a second. An answer of 400 and more is
-a failure, unless it is STATUS.
+a failure, unless it is STATUS; so is a redirect, unless the old release answered by one already.
 
 Says "sampling" after its FIRST answers, of which those that fail show that the old release does. A line "switched"
 on standard input opens the second bucket; it ends when that holds ENOUGH requests, or standard input ends.
@@ -18,6 +18,10 @@ from common_http import get
 URL, HOST, PATH = sys.argv[1:4]
 STATUS, ENOUGH = int(sys.argv[4]), int(sys.argv[5])
 FIRST = 5
+FINE = {STATUS, *range(200, 300)}
+
+
+FAILED = {"first": [], "during": [], "after": []}
 
 
 def version(body):
@@ -31,7 +35,9 @@ def sample(counts, failed):
     begun = time.monotonic()
     try:
         status, reason, _, body = get(URL.partition("://")[2], PATH, {"Host": HOST}, 10)
-        words = "answered %s %s" % (status, reason) if status >= 400 and status != STATUS else ""
+        if failed is FAILED["first"] and status < 400:
+            FINE.add(status)
+        words = "" if status in FINE else "answered %s %s" % (status, reason)
     except Exception as error:
         words = str(error)
     if words:
@@ -41,11 +47,10 @@ def sample(counts, failed):
 
 
 buckets = {"during": collections.Counter(), "after": collections.Counter()}
-failed = {"first": [], "during": [], "after": []}
 now = "during"
 sent = 0
-while sum(buckets[now].values()) < FIRST and not failed["first"]:
-    sample(buckets[now], failed["first"])
+while sum(buckets[now].values()) < FIRST and not FAILED["first"]:
+    sample(buckets[now], FAILED["first"])
 print("sampling", flush=True)
 while sent < ENOUGH:
     if select.select([sys.stdin], [], [], 0.01)[0]:
@@ -53,6 +58,6 @@ while sent < ENOUGH:
         if not line:
             break
         now = "after"
-    sample(buckets[now], failed[now])
+    sample(buckets[now], FAILED[now])
     sent += now == "after"
-print(json.dumps(dict(buckets, failed=failed)))
+print(json.dumps(dict(buckets, failed=FAILED)))

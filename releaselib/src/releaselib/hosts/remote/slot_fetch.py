@@ -27,10 +27,10 @@ if found != sha256:
 archive = zipfile.ZipFile(io.BytesIO(wheel))
 name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
 program = archive.read(name)
-for path, content in ((target, program), (target + ".size", b"%d" % len(program))):
+for path, content, mode in ((target, program, 0o755), (target + ".size", b"%d" % len(program), 0o644)):
     with open(path + ".new", "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # a power cut leaves it whole, or not there
-    os.chmod(path + ".new", 0o755)
+    os.chmod(path + ".new", mode)
     os.rename(path + ".new", path)

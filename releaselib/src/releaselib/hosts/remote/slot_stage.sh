@@ -41,7 +41,7 @@ host_of() { # host_of URL
 }
 
 has_size() { # has_size FILE: whether it is as long as when it was made
-    [ -s "$1" ] && [ "$(cat "$1.size" 2>/dev/null)" -eq "$(wc -c <"$1")" ]
+    [ -s "$1" ] && [ "$(cat "$1.size" 2>/dev/null)" -eq "$(wc -c <"$1")" ] 2>/dev/null # an older library wrote no size
 }
 
 listed() ( # listed FOLDER: its files by size, without those behind links that lead nowhere any more
@@ -70,6 +70,7 @@ holds=no
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
 if [ $holds = no ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
     # One Python does both, as each costs its start: what runs here ends once the files are written.
+    rm -f "$folder/runs"
     kind=$(run_python "$common_unpack_py
 $common_knock_py" "$folder.new" "$(cat "$folder/run/supervisord.pid")" "$folder/run/supervisor.sock")
 else
