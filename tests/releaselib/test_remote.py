@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import xmlrpc.server
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -446,6 +447,22 @@ def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -
         assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
 
 
+# --- common_knock.py
+
+
+def test_a_supervisor_that_stands_still_is_not_knocked_at_for_ever(tmp_path: Path) -> None:
+    """The queue of its socket is full then, and whoever connects would wait."""
+    waits = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    with started(PYTHON, "-c", waits) as supervisor, socket.socket(socket.AF_UNIX) as own:
+        line(supervisor)
+        own.bind(str(tmp_path / "socket"))
+        own.listen(0)
+        words = program("common_knock").replace("monotonic() + 10", "monotonic() + 1")
+        argv = [PYTHON, "-c", words, str(supervisor.pid), str(tmp_path / "socket")]
+        assert subprocess.run(argv, timeout=60).returncode == 0
+        assert supervisor.poll() is None
+
+
 # --- common_http.py
 
 
@@ -470,10 +487,10 @@ BROKEN = {
     "nothing": (b"", "closed without an answer"),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "not HTTP: b'SSH-2.0"),
     "cut off": (HEAD + b"Content-Length: 9\r\n\r\nup", "ended after 2 of 9 bytes"),
-    "cut off in its first line": (b"HTTP/1.1 200", "within its head"),
-    "cut off in its head": (HEAD + b"Content-Le", "within its head"),
+    "cut off in its first line": (b"HTTP/1.1 200", "within a line"),
+    "cut off in its head": (HEAD + b"Content-Le", "within a line"),
     "cut off behind its head": (HEAD, "closed without an answer"),
-    "cut off between chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n", "invalid literal"),
+    "cut off between chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n", "closed without an answer"),
     "cut off in a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n9\r\nup", "ended after 2 of 11 bytes"),
 }
 
@@ -495,10 +512,11 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def get(place: str, headers: dict[str, str]) -> Any:
-    names: dict[str, Any] = {}
+def get(place: str, headers: dict[str, str], seconds: float = 5) -> Any:
+    names: dict[str, Any] = {"__name__": "common_http"}
     exec(program("common_http"), names)
-    return names["get"](place, "/up?x=1", headers, 5)
+    names["MOST"] = 1_000_000
+    return names["get"](place, "/up?x=1", headers, seconds)
 
 
 @pytest.mark.parametrize(("answer", "told"), WHOLE.values(), ids=WHOLE)
@@ -515,6 +533,27 @@ def test_half_an_answer_is_none(answer: bytes, words: str) -> None:
     with answering(answer) as (place, asked), pytest.raises((OSError, ValueError), match=words):
         get(place, {"host": "shop.example"})
     assert asked == ["GET /up?x=1 HTTP/1.1", "host: shop.example", *OURS]
+
+
+@pytest.mark.parametrize("head", [b"", HEAD, HEAD + b"\r\n"], ids=["at its beginning", "in its head", "in its body"])
+def test_an_answer_that_never_ends_is_given_up(head: bytes) -> None:
+    """However long it takes, and however much it is."""
+    for piece, seconds in ((b"x", 1), (b"x" * 100_000, 60)):
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    self.wfile.write(head)
+                    while True:
+                        self.wfile.write(piece)  # noqa: B023
+                        time.sleep(0.01)
+
+        with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            with pytest.raises(OSError, match="no end of the answer"):
+                get(f"127.0.0.1:{server.server_address[1]}", {}, seconds)
+            thread.join()
 
 
 def test_a_question_goes_to_an_ipv6_address_too() -> None:

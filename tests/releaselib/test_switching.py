@@ -135,7 +135,7 @@ def test_what_runs_in_the_live_slot_only_takes_over_without_a_host_that_is_off(
     stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"], programs=PROGRAMS)
     at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
     with pytest.raises(HostsFailed, match="tidy, clock did not take over on 1 of 2") if fails else nullcontext():
-        programs.hand_over(at, "b", stage.app, stage.app[:staged])
+        assert programs.hand_over(at, "b", stage.app, stage.app[:staged]) == ["clock"]
     assert started["app1"] == ["tidy-0"]
     told = capsys.readouterr().err
     words = "app2: cannot be reached; if it is at work, tidy, clock may run there in the old slot"

@@ -52,7 +52,12 @@ def test_what_visitors_get_is_what_the_proxies_serve_though_a_host_holds_somethi
     assert (view.version, view.release("a"), view.running("a")) == ("1.0", A1, [first])
     assert view.left_out(view.app) == [second]
     switched = replace(view, proxy={host: replace(one, slot="b") for host, one in view.proxy.items()})
-    assert switched.release("a") == B2, "of an idle slot it is what the slot was made for last"
+    assert switched.release("a") == A1, "a switch back would serve that"
+    fewer = {host: replace(one, slots={"a": Served(A1, (first.name,))}) for host, one in switched.proxy.items()}
+    both = replace(real.seen({"a": A1}, hosts=2), proxy=fewer)
+    assert (both.running("a"), both.warm("a")) == ([first, second], [first]), "no visitor would be sent to the other"
+    staged = replace(view, proxy={host: replace(one, slot="b", slots={}) for host, one in view.proxy.items()})
+    assert staged.release("a") == replace(B2, staged=9), "it was made for that, and no proxy knows of it yet"
 
 
 OUT: dict[str, tuple[tuple[str, ...], list[str]]] = {

@@ -23,11 +23,12 @@ def take_over(run: Run) -> None:
 
 def hand_over(
     at: Session, slot_: str, asked: Sequence[Host], hosts: Sequence[Host], *, first: bool = False, to: str = ""
-) -> None:
+) -> list[str]:
     """End them in every other slot of the hosts that are asked, then start them in this one, on ``hosts``.
 
     What may have only one host starts on ``to``, else where it was. Of the others one that cannot be reached is
-    told, and is no failure. Raises HostsFailed, once all was tried.
+    told, and is no failure. Returns what was started nowhere, as it may run on such a host. Raises HostsFailed, once
+    all was tried.
     """
 
     def start(remote: Remote) -> None:
@@ -58,6 +59,7 @@ def hand_over(
             cause="\n".join(map(str, failures.values())),
             next_step=again,
         )
+    return where.unknown
 
 
 def hand_back(run: Run) -> None:
@@ -69,7 +71,7 @@ def hand_back(run: Run) -> None:
 def move_programs(project: Project, stage: str, *, to: str = "") -> str:
     """Have what runs in the live slot only run where it belongs: what one host has on the host ``to``, if it can.
 
-    The lock is held. Raises Refused, HostsFailed.
+    The lock is held. Raises Refused, HostsFailed, also for what may run on a host that cannot be reached.
     """
     with session(project, stage, start=False) as at, at.locked("scheduler.move"):
         if not at.stage.waiting:
@@ -80,5 +82,11 @@ def move_programs(project: Project, stage: str, *, to: str = "") -> str:
             raise Refused("nothing is live yet", next_step="fab release")
         to = select(at.stage.app, to)[0].name if to else ""
         hosts = view.running(view.live)
-        hand_over(at, view.live, [host for host in at.stage.app if host not in view.lost], hosts, to=to)
+        unknown = hand_over(at, view.live, [host for host in at.stage.app if host not in view.lost], hosts, to=to)
+        if unknown:
+            raise HostsFailed(
+                f"{', '.join(unknown)} was not started anywhere: it may run on a host that cannot be reached",
+                cause="\n".join(one.words for one in view.lost.values()),
+                next_step="once that host is off: fab scheduler.move --to HOST",
+            )
         return f"{', '.join(at.stage.waiting)} run in slot {view.live}"

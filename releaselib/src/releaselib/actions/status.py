@@ -71,9 +71,9 @@ def described(stage: Stage, view: View) -> Status:
         for host, seen in view.proxy.items()
     ]
     warm = [
-        f"slot {name}: {found.version} on {len(view.running(name))} of {len(stage.app)} hosts"
+        f"slot {name}: {found.version} on {len(hosts)} of {len(stage.app)} hosts"
         for name in stage.slots
-        if name != view.live and (found := view.release(name)) and view.running(name)
+        if name != view.live and (found := view.release(name)) and (hosts := view.warm(name))
     ]
     try:
         back = rollback_slot(view, stage)

@@ -40,8 +40,8 @@ def switch(run: Run) -> None:
     if run.at.stage.auto_rollback:
         run.before = traffic(run, run.plan.live, "read")
         traffic(run, "", "start")
+    run.record(Switching(run.plan.slot, run.plan.live))  # what waits for a lock host can be interrupted
     with unbroken():
-        run.record(Switching(run.plan.slot, run.plan.live))
         _all_or_none(run)
         run.switched = True
         _tell_samplers(run)
@@ -56,6 +56,9 @@ def _take_warm(run: Run) -> None:
     stage, plan = run.at.stage, run.plan
     known = run.view.known[plan.slot]
     run.hosts = [host for host in plan.app if host.name in known.hosts]
+    if len(run.hosts) < len(stage.app):
+        some = f"{len(run.hosts)} of {len(stage.app)} hosts"
+        say(f"slot {plan.slot} is served from {some}; fab deploy --missing adds the others")
     if run.hosts == [host for host in stage.app if host.name in known.hosts]:
         run.serves = site.line(stage, plan.slot, known)
     else:

@@ -85,14 +85,16 @@ class View:
         return {slot: found for slot in slots if (found := self.served(slot))}
 
     def release(self, slot: str) -> Release | None:
-        """The release that the slot was made for last, on any app host; else what the proxies know of it.
+        """What the proxies know the slot by, which is what a switch to it would serve, or does.
 
-        Of the live slot it is what they serve: one of the hosts may hold another one there, which was excluded.
+        One of the hosts may hold another release there, which was excluded. Where not all proxies know the slot, as
+        while it is staged, it is what it was made for last, on any app host.
         """
         found = [seen.slots[slot].release for seen in self.app.values() if slot in seen.slots]
         newest = max((release for release in found if release), key=lambda r: r.turn, default=None)
         served = known.release if (known := self.served(slot)) else None
-        return served if served and served.project and slot == self.live else newest or served
+        agreed = slot == self.live or all(slot in seen.slots for seen in self.proxy.values())
+        return served if served and served.project and agreed else newest or served
 
     @property
     def behind(self) -> set[str]:
@@ -119,6 +121,12 @@ class View:
     def running(self, slot: str) -> list[Host]:
         """Those of them on which it also runs: the slot is warm there."""
         return [host for host in self.holders(slot) if self.app[host].slots[slot].running]
+
+    def warm(self, slot: str) -> list[Host]:
+        """Those of them that a switch would send visitors to: all, as long as not every proxy knows the slot."""
+        served = self.served(slot)
+        agreed = served and served.hosts and all(slot in seen.slots for seen in self.proxy.values())
+        return [host for host in self.running(slot) if not (served and agreed) or host.name in served.hosts]
 
     @property
     def staged(self) -> int:

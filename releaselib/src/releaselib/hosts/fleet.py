@@ -27,7 +27,7 @@ CONNECTORS: dict[str, Callable[[Host, Stage], Remote]] = {"paramiko": Ssh, "open
 EACH, SPARE = {"paramiko": 3, "openssh": 8}, 256
 """Open files of a connection (of OpenSSH each command has pipes of its own), and of all else."""
 RECENT = 15
-"""Seconds for which a host that could not be connected to ahead is not tried again."""
+"""Seconds for which a host that could not be connected to is not tried again by who comes next."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,11 @@ class Fleet:
             when, error = self._refused.pop(host, (0, None))
             if error and time.monotonic() < when + RECENT:
                 raise error
-            remote = self._open(host)
+            try:
+                remote = self._open(host)
+            except ReleaseError as failure:
+                self._refused[host] = time.monotonic(), failure
+                raise
             remote.fence = self.fence
             return remote
 

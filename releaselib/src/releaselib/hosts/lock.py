@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import History
 from releaselib.errors import CommandFailed, Locked
-from releaselib.hosts.connection import Remote, Running, Unreachable
+from releaselib.hosts.connection import Running, Unreachable
 from releaselib.hosts.fleet import Fleet, nothing
 from releaselib.hosts.held import Lock
 from releaselib.hosts.scripts import call, start
@@ -87,7 +88,7 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
     try:
         for host in fleet.stage.lock_hosts:
             try:
-                lock.add(host, *_take(fleet.remote(host), holder))
+                lock.add(host, *_take(fleet, host, holder))
             except Unreachable as error:
                 lost.append(error)
         if lost and (fleet.stage.proxy or not lock.found):
@@ -99,18 +100,18 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
     return lock
 
 
-def _take(remote: Remote, holder: str) -> tuple[Running, dict[str, Any]]:
-    with patience(lambda: f"{remote.host.name} has not said yet whether it can be locked"):
-        running = start(remote, "lock.sh", patience=PATIENCE, holder=holder)
+def _take(fleet: Fleet, host: Host, holder: str) -> tuple[Running, dict[str, Any]]:
+    with patience(lambda: f"{host.name} has not said yet whether it can be locked"):
+        running = start(fleet.remote(host), "lock.sh", patience=PATIENCE, holder=holder)
         first = running.receive()
     found = dict(json.loads(first)) if first.startswith("{") else {}
     if found.get("state") == "locked":
         return running, found
     done = running.finish()
     if done.code == HELD:
-        raise taken(remote.stage, str(found.get("holder")))
+        raise taken(fleet.stage, str(found.get("holder")))
     raise CommandFailed(
-        f"{remote.host.name}: the stage cannot be locked",
+        f"{host.name}: the stage cannot be locked",
         cause=done.last_lines,
         next_step="can the stage's user write to its prefix there?",
     )

@@ -3,13 +3,40 @@
 http.client and urllib.request bring TLS and mail: importing them takes longer than all that is asked here.
 """
 
+import io
 import socket
+import time
+
+MOST = 10_000_000
+"""Bytes of an answer that are read."""
+
+
+class Answer(io.RawIOBase):
+    """What a connection brings until a moment; whoever sends it bit by bit gets no longer."""
+
+    def __init__(self, connection, end):
+        self.connection, self.end, self.taken = connection, end, 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        left = self.end - time.monotonic()
+        try:
+            if left <= 0 or self.taken > MOST:
+                raise socket.timeout
+            self.connection.settimeout(left)
+            count = self.connection.recv_into(buffer)
+        except socket.timeout:
+            raise TimeoutError("no end of the answer, after %s bytes of it" % self.taken) from None
+        self.taken += count
+        return count
 
 
 def get(place, path, headers, seconds):
     """Ask address:port for a path. Returns status, reason, headers (in small letters) and body.
 
-    Raises OSError and ValueError for what is no whole answer; it may say nothing for so many seconds.
+    Raises OSError and ValueError for what is no whole answer within so many seconds, and 10 MB.
     """
     address, _, port = place.rpartition(":")
     given = {name.lower() for name in headers}
@@ -18,7 +45,7 @@ def get(place, path, headers, seconds):
     words = ["GET %s HTTP/1.1" % path, *("%s: %s" % line for line in lines), "", ""]
     with socket.create_connection((address.strip("[]"), int(port)), seconds) as connection:
         connection.sendall("\r\n".join(words).encode("latin-1"))
-        with connection.makefile("rb") as answer:
+        with io.BufferedReader(Answer(connection, time.monotonic() + seconds), 65536) as answer:
             status = 100
             while status < 200:  # what only says that an answer will follow
                 status, reason = _status(_line(answer))
@@ -29,7 +56,7 @@ def get(place, path, headers, seconds):
 def _line(answer):
     line = answer.readline()
     if not line.endswith(b"\n"):
-        raise ConnectionError("the answer ended within its head" if line else "closed without an answer")
+        raise ConnectionError("the answer ended within a line" if line else "closed without an answer")
     return line
 
 
@@ -49,7 +76,7 @@ def _field(line):
 
 def _body(answer, fields):
     if "chunked" in fields.get("transfer-encoding", "").lower():
-        chunks = iter(lambda: _whole(answer, int(answer.readline().partition(b";")[0], 16) + 2)[:-2], b"")
+        chunks = iter(lambda: _whole(answer, int(_line(answer).partition(b";")[0], 16) + 2)[:-2], b"")
         return b"".join(chunks)
     if "content-length" in fields:
         return _whole(answer, int(fields["content-length"]))
