@@ -45,7 +45,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "program mv": 3,
         "program python": 1,
         "program python3": 3,
-        "program rm": 5,
+        "program rm": 6,
         "program sed": 1,
         "program sh": 4,
         "program sha256sum": 2,

@@ -180,10 +180,19 @@ def test_a_release_that_is_told_to_end_while_it_makes_a_version_is_just_run_agai
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_switch_is_never_interrupted(shop: Shop, number: str) -> None:
     version = shop.warm()
-    ended, text = harm(shop, number, "before switching", to(version))
+    ended, text = harm(shop, number, f"nginx_switch.sh on {shop.proxy[0].address}", to(version))
     assert (ended, shop.served()) == (128 + getattr(signal, number), {version}), text
     assert shop.events()[-3:] == ["switching", "switched", "failed"]
     assert shop.release_again(version), "which proves it"
+
+
+def test_until_the_switch_begins_it_can_be_interrupted(shop: Shop) -> None:
+    """Also while it is written down, for which a lock host that hangs would have to be waited for."""
+    version, before = shop.warm(), shop.served()
+    ended, text = harm(shop, "SIGINT", "before switching", to(version))
+    assert (ended, shop.served()) == (130, before), text
+    assert shop.events()[-1] == "failed"
+    assert "look at" not in shop.status()
 
 
 # --- two at once
