@@ -98,7 +98,7 @@ def shop(opened: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     assert len(opened.served()) == 1
     opened.make_whole()
     opened.excused.clear()
-    with Visitors([host.address for host in opened.proxy], kinds=CROWD, pause=0.2) as opened.visitors:
+    with Visitors([host.address for host in opened.proxy], kinds=CROWD, pause=0.1) as opened.visitors:
         yield opened
     opened.require_nobody_lost()
     assert all(host.is_on for host in opened.world.fleet.hosts.values())
