@@ -277,17 +277,22 @@ def two_hosts(short: Path) -> tuple[Fleet, dict[Host, Path]]:
     return two, hosts
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host gives the lock up after two seconds without a sign of life, and a person is told after half of one."""
+    monkeypatch.setattr(lock_module, "PATIENCE", 2)
+    monkeypatch.setattr(held, "PULSE", 0.05)
+    monkeypatch.setattr(progress, "SILENCE", 0.5)
+
+
 def is_held(folder: Path) -> bool:
     """Whether a lock is held for longer than the patience of two seconds of its host."""
     return subprocess.run(("flock", "-w", "3", f"{folder}/stage.lock", "true")).returncode == 1
 
 
 def test_a_lock_host_that_is_slow_to_be_locked_costs_no_other_one_the_lock(
-    short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    impatient: None, short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lock_module, "PATIENCE", 2)
-    monkeypatch.setattr(held, "PULSE", 0.05)
-    monkeypatch.setattr(progress, "SILENCE", 0.5)
     two, hosts = two_hosts(short)
     first = next(iter(hosts.values()))
     kept = []
@@ -305,11 +310,8 @@ def test_a_lock_host_that_is_slow_to_be_locked_costs_no_other_one_the_lock(
 
 
 def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
-    short: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    impatient: None, short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lock_module, "PATIENCE", 2)
-    monkeypatch.setattr(held, "PULSE", 0.05)
-    monkeypatch.setattr(progress, "SILENCE", 0.5)
     two, hosts = two_hosts(short)
     first, second = hosts.values()
     with hold(two) as lock:
@@ -329,11 +331,9 @@ def test_a_lock_host_that_is_slow_costs_no_other_one_the_lock(
 
 
 def test_a_lock_host_that_takes_nothing_costs_no_other_one_the_lock(
-    short: Path, monkeypatch: pytest.MonkeyPatch
+    impatient: None, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that was cut off while much was under way to it."""
-    monkeypatch.setattr(lock_module, "PATIENCE", 2)
-    monkeypatch.setattr(held, "PULSE", 0.05)
     two, hosts = two_hosts(short)
     (first, _), (second, _) = hosts.items()
     goes_on = threading.Event()

@@ -204,10 +204,10 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
 
     They are asked while the lock is held: a plan that is only printed takes their word for it.
     """
-    at, served = seen.at, seen.view.served(slot)
+    at, served = seen.at, seen.view.agreed(slot)
     if served and seen.wanted.exclude:  # else also from hosts that release.toml has no more
         served = served.among(seen.hosts)
-    if not served or not served.hosts or any(slot not in one.slots for one in seen.view.proxy.values()):
+    if not served or not served.hosts:
         return None
     asked = health.of_warm(at.stage, served)
     results = at.fleet.each(at.stage.proxy if at.fleet.fence else (), lambda remote: nginx.ready(remote, asked))

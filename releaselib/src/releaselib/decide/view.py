@@ -78,6 +78,10 @@ class View:
         found = [seen.slots[slot] for seen in self.proxy.values() if slot in seen.slots]
         return max(found, key=lambda one: one.release.turn, default=None)
 
+    def agreed(self, slot: str) -> Served | None:
+        """The same, of a slot that every proxy knows."""
+        return self.served(slot) if all(slot in seen.slots for seen in self.proxy.values()) else None
+
     @property
     def known(self) -> dict[str, Served]:
         """The same of every slot that any proxy knows."""
@@ -92,9 +96,11 @@ class View:
         """
         found = [seen.slots[slot].release for seen in self.app.values() if slot in seen.slots]
         newest = max((release for release in found if release), key=lambda r: r.turn, default=None)
-        served = known.release if (known := self.served(slot)) else None
-        agreed = slot == self.live or all(slot in seen.slots for seen in self.proxy.values())
-        return served if served and served.project and agreed else newest or served
+        known = self.served(slot) if slot == self.live else self.agreed(slot)
+        if known and known.release.project:
+            return known.release
+        served = self.served(slot)
+        return newest or (served.release if served else None)
 
     @property
     def behind(self) -> set[str]:
@@ -124,9 +130,8 @@ class View:
 
     def warm(self, slot: str) -> list[Host]:
         """Those of them that a switch would send visitors to: all, as long as not every proxy knows the slot."""
-        served = self.served(slot)
-        agreed = served and served.hosts and all(slot in seen.slots for seen in self.proxy.values())
-        return [host for host in self.running(slot) if not (served and agreed) or host.name in served.hosts]
+        known = self.agreed(slot)
+        return [host for host in self.running(slot) if not known or not known.hosts or host.name in known.hosts]
 
     @property
     def staged(self) -> int:

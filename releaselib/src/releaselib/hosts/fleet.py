@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -93,11 +93,7 @@ class Fleet:
             when, error = self._refused.pop(host, (0, None))
             if error and time.monotonic() < when + RECENT:
                 raise error
-            try:
-                remote = self._open(host)
-            except ReleaseError as failure:
-                self._refused[host] = time.monotonic(), failure
-                raise
+            remote = self._open(host)
             remote.fence = self.fence
             return remote
 
@@ -107,12 +103,9 @@ class Fleet:
 
         def work() -> None:
             for host in todo:
-                with self._turn(host):
-                    try:
-                        if not self._closed:
-                            self._open(host)
-                    except ReleaseError as error:
-                        self._refused[host] = time.monotonic(), error
+                with self._turn(host), suppress(ReleaseError):
+                    if not self._closed:
+                        self._open(host)
 
         for _ in range(min(self.stage.parallel, len(hosts))):
             threading.Thread(target=work, daemon=True).start()
@@ -123,7 +116,11 @@ class Fleet:
     def _open(self, host: Host) -> Remote:
         if host not in self._remotes:
             connect = Here if host.local else CONNECTORS[self.stage.connector]
-            self._remotes[host] = connect(host, self.stage)
+            try:
+                self._remotes[host] = connect(host, self.stage)
+            except ReleaseError as error:
+                self._refused[host] = time.monotonic(), error
+                raise
             if self._closed:  # meanwhile
                 self._remotes[host].close()
         return self._remotes[host]

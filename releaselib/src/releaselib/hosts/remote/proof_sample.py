@@ -31,17 +31,17 @@ def version(body):
         return "-"
 
 
-def sample(counts, failed):
+def sample(counts, when):
     begun = time.monotonic()
     try:
         status, reason, _, body = get(URL.partition("://")[2], PATH, {"Host": HOST}, 10)
-        if failed is FAILED["first"] and status < 400:
+        if when == "first" and status < 400:
             FINE.add(status)
         words = "" if status in FINE else "answered %s %s" % (status, reason)
     except Exception as error:
         words = str(error)
     if words:
-        failed.append("%s after %.2f s" % (words, time.monotonic() - begun))
+        FAILED[when].append("%s after %.2f s" % (words, time.monotonic() - begun))
     else:
         counts[version(body)] += 1
 
@@ -50,7 +50,7 @@ buckets = {"during": collections.Counter(), "after": collections.Counter()}
 now = "during"
 sent = 0
 while sum(buckets[now].values()) < FIRST and not FAILED["first"]:
-    sample(buckets[now], FAILED["first"])
+    sample(buckets[now], "first")
 print("sampling", flush=True)
 while sent < ENOUGH:
     if select.select([sys.stdin], [], [], 0.01)[0]:
@@ -58,6 +58,6 @@ while sent < ENOUGH:
         if not line:
             break
         now = "after"
-    sample(buckets[now], FAILED[now])
+    sample(buckets[now], now)
     sent += now == "after"
 print(json.dumps(dict(buckets, failed=FAILED)))
