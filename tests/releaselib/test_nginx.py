@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
+import json
 import os
 import re
 import shutil
@@ -87,18 +89,25 @@ def test_a_slot_that_visitors_get_is_served_though_release_toml_has_it_no_more()
     assert "upstream my_shop_c {" in files["http.conf"]
 
 
-@pytest.mark.parametrize("slots", ["ab", "abc"])
+@pytest.mark.parametrize("slots", ["a", "ab", "abc"])
 def test_a_request_finds_a_slot_whenever_the_link_is_renamed_while_it_is_looked_for(slots: str) -> None:
     """nginx asks the file system once for each line: the link may mean another slot from one line to the next."""
-    stage = real.stage(Path("/shop"), slots=list(slots))
+    stage = real.stage(Path("/shop"))
     known = {slot: served("1.0", "10.0.0.1:8800") for slot in slots}
     text = site.configuration(TEMPLATE, stage, known).files["server.conf"]
-    asked = re.findall(rf'if \(-f "{stage.paths.live}/(.)"\) {{ set \$my_shop_slot my_shop_\1; }}', text)
-    assert set(asked) == set(slots)
-    for old, new in itertools.permutations(slots, 2):
+    asked = re.findall(rf'if \(-f "{stage.paths.live}/(\w+)"\) {{ set \$my_shop_slot my_shop_(.); }}', text)
+    for old, new in itertools.product(slots, repeat=2):
         for moment in range(len(asked) + 1):
-            found = [slot for place, slot in enumerate(asked) if slot == (old if place < moment else new)]
-            assert found, f"{old} to {new} before question {moment} of {asked}"
+            means = [old] * moment + [new] * (len(asked) - moment)
+            (*_, got) = [slot for now, (file, slot) in zip(means, asked, strict=True) if file in ("release", now)]
+            assert got in (old, new), f"{old} to {new} before question {moment} of {asked}"
+
+
+def test_a_worker_from_before_a_reload_sends_its_visitors_to_the_slot_that_it_knows() -> None:
+    stage = real.stage(Path("/shop"))
+    text = site.configuration(TEMPLATE, stage, {"b": served("1.0", "10.0.0.1:8810")}).files["server.conf"]
+    assert f'if (-f "{stage.paths.live}/release") {{ set $my_shop_slot my_shop_b; }}' in text
+    assert "my_shop_a" not in text
 
 
 def test_one_canary_of_very_many_hosts_has_a_share() -> None:
@@ -235,6 +244,13 @@ class Shop:
         wanted = [*self.folder.glob("*.conf"), *(self.folder / "conf").resolve().glob("*")]
         return {str(path): path.read_bytes() for path in wanted if path.is_file()}
 
+    def title(self, pid: int) -> str:
+        """What a process says that it is; nothing, when it has ended."""
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
     def workers(self) -> set[str]:
         """The pids of nginx's workers: a reload makes new ones."""
         pid = (self.folder / "nginx.pid").read_text().strip()
@@ -316,6 +332,46 @@ def test_nginx_is_reloaded_only_when_hosts_ports_or_the_site_have_changed(live: 
     live.learn("b", "2.0", f"127.0.0.1:{live.stage.ports('b')[0]}", f"localhost:{live.stage.ports('b')[0]}")
     assert live.workers() != workers
     assert (live.version(), live.seen().works) == ("1.0", True), "nothing was switched"
+
+
+def test_no_worker_with_the_old_configuration_takes_requests_when_the_new_one_is_loaded(shop: Shop) -> None:
+    """It would send visitors to a slot that it does not know, a moment later."""
+    shop.learn("a", "1.0")
+    shop.switch("a")
+    old = [int(pid) for pid in shop.workers()]
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor() as pool:
+        try:
+            learned = pool.submit(shop.learn, "b", "2.0")
+            wait_for(lambda: shop.workers() > {str(pid) for pid in old}, "new workers")
+            with pytest.raises(TimeoutError):
+                learned.result(timeout=2)
+        finally:
+            for pid in old:
+                os.kill(pid, signal.SIGCONT)
+        learned.result()
+    titles = [shop.title(pid) for pid in old]
+    assert not [title for title in titles if "worker process" in title and "shutting down" not in title]
+
+
+def test_who_connected_before_a_reload_and_asks_after_the_switch_is_answered(shop: Shop) -> None:
+    """As browsers do; the worker that has the connection knows nothing of the new slot."""
+    shop.learn("a", "1.0")
+    shop.switch("a")
+    early = [http.client.HTTPConnection("127.0.0.1", shop.stage.listen_port) for _ in range(4)]
+    for one in early:
+        one.connect()
+        one.sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+    shop.learn("b", "2.0")
+    shop.switch("b")
+    assert shop.version() == "2.0"
+    for one in early:
+        one.sock.sendall(b"Host: localhost\r\nConnection: close\r\n\r\n")
+        answer = http.client.HTTPResponse(one.sock)
+        answer.begin()
+        assert (answer.status, json.load(answer)["version"]) == (200, "1.0")
+        one.close()
 
 
 def test_what_is_prepared_changes_nothing_for_visitors_and_is_known_afterwards(live: Shop) -> None:

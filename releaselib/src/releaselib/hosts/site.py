@@ -61,7 +61,7 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
     canaries = {slot: first for slot in sorted(known) if (first := canary_hosts(stage, known[slot]))}
     values = _values(stage) | {
         "digest": "@DIGEST@",
-        "slots": list(dict.fromkeys((*stage.slots, *known))),
+        "slots": sorted(known),
         "upstreams": {slot: known[slot].servers for slot in sorted(known)},
         "canaries": {slot: servers(stage, first, slot) for slot, first in canaries.items()},
         "share": canary_share(stage),

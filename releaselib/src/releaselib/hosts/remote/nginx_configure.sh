@@ -38,6 +38,20 @@ fi
 loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
     run_python "$nginx_ask_py" "$1" "$probe/-/config" "$digest" "$probe/-/ready" ready
 }
+workers() { pid=$(cat "$(nginx_pid)" 2>/dev/null) && cat "/proc/$pid/task/$pid/children" 2>/dev/null || true; }
+# Beside the new workers the old ones take requests for another 100 ms, or longer on a busy host; nginx tells when
+# one has stopped by the title of its process.
+left() { # left SECONDS PID...
+    n=$((20 * $1))
+    shift
+    for pid; do
+        while grep -aqs 'worker process' "/proc/$pid/cmdline" && ! grep -aqs 'shutting down' "/proc/$pid/cmdline"; do
+            [ "$n" -gt 0 ] || return 1
+            n=$((n - 1))
+            sleep 0.05
+        done
+    done
+}
 entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
 
 if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev/null; }; then
@@ -65,6 +79,7 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
                 ;;
         esac
     done
+    old=$(workers)
     start_nginx
     loaded 10 || {
         log=/var/log/nginx/error.log
@@ -72,6 +87,8 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         as_root tail -n 5 "$log" >&2 || true
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }
+    # shellcheck disable=SC2086
+    left 10 $old || fail 77 "a worker of nginx takes requests by the old configuration still (one of $(echo $old))"
     trap 'rm -rf "$new"' EXIT
     rm -f "$conf.tested"
     find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +
