@@ -97,10 +97,11 @@ def compare(team: Team, peer: Peer, wanted: Sequence[str], rounds: int, stored: 
         for name, kinds in runs.items()
     }
     hosts = len(team.app)
-    kept = store(stored, hosts, found)
+    if set(wanted) == set(WAYS):  # only what was measured in one run stands together
+        store(stored, hosts, found)
     where = f"{hosts} hosts, one tornado process each; {setting(rounds)}"
     print(f"{where}, {', '.join(PINNED[:2])}; idle: {idle:.2f} CPU seconds a second", end="\n\n")
-    print(shown(found), aims(kept), sep="\n\n", end="\n\n", flush=True)
+    print(shown(found), aims(found), sep="\n\n", end="\n\n", flush=True)
 
 
 def one_round(ways: Ways, name: str, act: Callable[[Ways, str, str], None]) -> dict[str, list[float]]:
@@ -138,14 +139,11 @@ def require_answers(team: Team, peer: Peer, name: str, version: str) -> None:
             raise SystemExit(f"{name}: {host.name} answers {found}, not {version}")
 
 
-def store(stored: Path, hosts: int, found: Numbers) -> Numbers:
-    """Put the numbers beside those that were measured before; all of that many hosts."""
+def store(stored: Path, hosts: int, found: Numbers) -> None:
+    """Put the numbers of that many hosts in place of those from before."""
     kept = json.loads(stored.read_text()) if stored.exists() else {}
-    whole: Numbers = kept.setdefault(str(hosts), {})
-    for name, kinds in found.items():
-        whole.setdefault(name, {}).update(kinds)
+    kept[str(hosts)] = found
     stored.write_text(json.dumps(dict(sorted(kept.items(), key=lambda item: int(item[0]))), indent=1) + "\n")
-    return whole
 
 
 def shown(found: Numbers) -> str:
@@ -158,16 +156,14 @@ def shown(found: Numbers) -> str:
     return cost + "\n\n" + table(["MB that the index sent a host", *KINDS], size)
 
 
-def aims(kept: Numbers) -> str:
+def aims(found: Numbers) -> str:
     """The peers' numbers divided by those of `fab deploy`, and these by the script's. Pure."""
-    pairs = [(name, OURS) for name in kept if name not in (OURS, FLOOR)] + [(OURS, FLOOR)]
+    pairs = [(name, OURS) for name in found if name not in (OURS, FLOOR)] + [(OURS, FLOOR)]
 
     def ratio(above: str, below: str, kind: str) -> str:
-        if not all(kind in kept.get(name, {}) for name in (above, below)):
-            return ""
-        return " / ".join(f"{a / b:.2f}" for a, b in zip(kept[above][kind][:2], kept[below][kind][:2], strict=True))
+        return " / ".join(f"{a / b:.2f}" for a, b in zip(found[above][kind][:2], found[below][kind][:2], strict=True))
 
-    rows = [[f"{a} over {b}", *(ratio(a, b, kind) for kind in KINDS)] for a, b in pairs]
+    rows = [[f"{a} over {b}", *(ratio(a, b, kind) for kind in KINDS)] for a, b in pairs if {a, b} <= set(found)]
     return table(["times the seconds / the CPU seconds", *KINDS], rows)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from releaselib.actions.early import Early
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Event, Failed, Report, Staged, Switched
+from releaselib.decide.journal import Event, Ran, Report, Switching
 from releaselib.decide.plan import Plan
 from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
@@ -60,11 +60,11 @@ class Run:
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get.
 
-        It waits until that is done but for what tells only what each look at the hosts can see, too, and for how it
-        failed, which must not wait for a host that hangs.
+        It waits until that is done for what must be known before visitors may get another slot, or a command runs a
+        second time, and at the end. What goes on its way before is written by then, too.
         """
         try:
-            self.lock.write(event, wait=not isinstance(event, (Staged, Switched, Failed)))
+            self.lock.write(event, wait=isinstance(event, (Switching, Ran, Report)))
         except CommandFailed as error:
             if self.switched:
                 error.what += f"; visitors get {self.plan.release.version} (slot {self.plan.slot})"

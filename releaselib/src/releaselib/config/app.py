@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from packaging.requirements import Requirement
 from pydantic import Field, model_validator
 
 from releaselib.config.programs import Program
@@ -33,8 +32,14 @@ def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
     return check
 
 
+def _requirement(text: str) -> object:
+    from packaging.requirements import Requirement  # here: it takes long, and few projects have any
+
+    return Requirement(text)
+
+
 Requirements = Annotated[
-    tuple[Annotated[str, must(_readable(Requirement), "is no requirement like gunicorn>=23: {}")], ...],
+    tuple[Annotated[str, must(_readable(_requirement), "is no requirement like gunicorn>=23: {}")], ...],
     Field(strict=False),
 ]
 

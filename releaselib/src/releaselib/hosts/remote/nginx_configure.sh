@@ -88,7 +88,7 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }
     # shellcheck disable=SC2086
-    left 10 $old || fail 77 "a worker of nginx takes requests by the old configuration still (one of $(echo $old))"
+    left 10 $old || fail 77 "a worker of nginx takes requests by the old configuration still (one of: $old)"
     trap 'rm -rf "$new"' EXIT
     rm -f "$conf.tested"
     find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +

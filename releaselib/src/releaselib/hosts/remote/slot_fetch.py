@@ -5,6 +5,7 @@ import hashlib
 import io
 import netrc
 import os
+import shutil
 import sys
 import urllib.parse
 import urllib.request
@@ -26,10 +27,10 @@ if found != sha256:
     sys.exit("%s has sha256 %s, expected %s" % (url, found, sha256))
 archive = zipfile.ZipFile(io.BytesIO(wheel))
 name = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
-program = archive.read(name)
-for path, content, mode in ((target, program, 0o755), (target + ".size", b"%d" % len(program), 0o644)):
+size = b"%d" % archive.getinfo(name).file_size
+for path, content, mode in ((target, archive.open(name), 0o755), (target + ".size", io.BytesIO(size), 0o644)):
     with open(path + ".new", "wb") as file:
-        file.write(content)
+        shutil.copyfileobj(content, file)  # piece by piece: to have it whole in memory takes half as long again
         file.flush()
         os.fsync(file.fileno())  # a power cut leaves it whole, or not there
     os.chmod(path + ".new", mode)
