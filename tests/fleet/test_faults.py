@@ -376,7 +376,7 @@ def test_processes_that_end_between_staging_and_switch_are_seen_by_the_proxies(
     pid = f"/{FOLDER}/slots/{idle}/run/supervisord.pid"
     once(monkeypatch, nginx, "configure", lambda: bad.run(f"kill -9 $(cat {pid}); pkill -9 -f [s]lots/{idle}/venv"))
     text = shop.refused(6, release.release, Wanted(version=shop.other, ref=shop.other), stage={"keep_warm": True})
-    assert "switch: 2 of 2 proxies failed: no proxy was switched; visitors are served as before" in text
+    assert "switch: 2 of 2 proxies failed: no proxy was switched; visitors get the release that they got before" in text
     assert f"{bad.address}:{shop.ports(idle)[0]}" in text
     assert shop.links() == before
 
@@ -571,7 +571,7 @@ def test_a_site_that_nginx_does_not_accept_is_switched_to_on_no_proxy(shop: Shop
     before = shop.links()
     with committed(shop, "release.d/nginx.conf.j2", "server_tokens off;", "server_tokens off; garbage;"):
         text = shop.refused(6, release.release)
-    assert "switch: 2 of 2 proxies failed: no proxy was switched; visitors are served as before" in text
+    assert "switch: 2 of 2 proxies failed: no proxy was switched; visitors get the release that they got before" in text
     assert f"{shop.proxy[0].address}: nginx does not accept the configuration" in text
     assert f"the same on {shop.proxy[1].address}" in text
     assert 'unknown directive "garbage" in' in text

@@ -16,7 +16,7 @@ import pytest
 import real
 from releaselib import progress
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Began, Failed, History, Staged, Switched, read, written
+from releaselib.decide.journal import Began, Failed, History, Report, Staged, Switched, read, written
 from releaselib.errors import CommandFailed, Locked
 from releaselib.hosts import held, lock as lock_module
 from releaselib.hosts.connection import Remote, Running
@@ -88,6 +88,30 @@ def test_every_event_is_a_line_of_the_journal(here: Fleet) -> None:
     text = Path(here.stage.paths.journal).read_text()
     assert text.endswith("\n")
     assert [read(line) for line in text.splitlines()] == [BEGAN, strange] * 2
+
+
+DONE = Report(action="release", version="3.0")
+
+
+def test_the_last_event_is_written_and_with_it_the_lock_is_given_up(here: Fleet) -> None:
+    with hold(here) as lock:
+        lock.write(BEGAN, wait=False)
+        lock.close(DONE)
+        subprocess.run(["flock", "-n", here.stage.paths.stage_lock, "true"], check=True)
+    assert read_journal(here, 9) == History((BEGAN, DONE))
+
+
+def test_a_last_event_that_is_not_written_is_told(here: Fleet) -> None:
+    journal = Path(here.stage.paths.journal)
+    with hold(here) as lock:
+        journal.mkdir()
+        with pytest.raises(CommandFailed, match=r"the journal cannot be written there(.|\n)*Is a directory"):
+            lock.close(DONE)
+    journal.rmdir()
+    with hold(here) as lock:
+        kill_lock(here)
+        with pytest.raises(CommandFailed, match="so it counts as lost"):
+            lock.close(DONE)
 
 
 def kill_lock(fleet: Fleet) -> None:

@@ -103,11 +103,17 @@ def test_a_request_finds_a_slot_whenever_the_link_is_renamed_while_it_is_looked_
             assert got in (old, new), f"{old} to {new} before question {moment} of {asked}"
 
 
-def test_a_worker_from_before_a_reload_sends_its_visitors_to_the_slot_that_it_knows() -> None:
-    stage = real.stage(Path("/shop"))
-    text = site.configuration(TEMPLATE, stage, {"b": served("1.0", "10.0.0.1:8810")}).files["server.conf"]
-    assert f'if (-f "{stage.paths.live}/release") {{ set $my_shop_slot my_shop_b; }}' in text
-    assert "my_shop_a" not in text
+def test_a_slot_that_is_new_is_known_before_its_first_release() -> None:
+    """So a switch to it needs no reload, and whoever has connected to a worker before one gets it, too."""
+    stage = real.stage(Path("/shop"), app=["10.0.0.[1:3]"], proxy=["p1"], slots=["a", "b", "c"], processes=1)
+    known = {"a": served("1.0", "10.0.0.1:8800", "10.0.0.3:8800", hosts=("10.0.0.1", "10.0.0.3"))}
+    conf = site.configuration(TEMPLATE, stage, known)
+    upstreams = dict(re.findall(r"upstream my_shop_(\w) \{(.*?)keepalive", conf.files["http.conf"], re.DOTALL))
+    found = {slot: re.findall(r"server (\S+);", text) for slot, text in upstreams.items()}
+    assert found == {slot: [f"10.0.0.1:88{n}0", f"10.0.0.3:88{n}0"] for n, slot in enumerate("abc")}
+    later = known | {"b": served("2.0", "10.0.0.1:8810", "10.0.0.3:8810", hosts=("10.0.0.1", "10.0.0.3"))}
+    assert site.configuration(TEMPLATE, stage, later) == conf
+    assert site.ahead(stage, {}) == site.ahead(stage, {"a": served("1.0", hosts=("gone",))}) == {}
 
 
 def test_one_canary_of_very_many_hosts_has_a_share() -> None:
@@ -212,6 +218,10 @@ class Shop:
 
     def slot(self, name: str, version: str, *servers: str) -> Served:
         return served(version, *(servers or (f"127.0.0.1:{self.stage.ports(name)[0]}",)))
+
+    def elsewhere(self, slot: str) -> str:
+        """The process of a slot by another name: for that nginx is reloaded."""
+        return f"localhost:{self.stage.ports(slot)[0]}"
 
     def learn(self, slot: str, version: str, *servers: str, template: str = TEMPLATE, adopt: str = "") -> None:
         """Have nginx know a slot, after it has seen it healthy."""
@@ -343,7 +353,7 @@ def test_no_worker_with_the_old_configuration_takes_requests_when_the_new_one_is
         os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor() as pool:
         try:
-            learned = pool.submit(shop.learn, "b", "2.0")
+            learned = pool.submit(shop.learn, "b", "2.0", shop.elsewhere("b"))
             wait_for(lambda: shop.workers() > {str(pid) for pid in old}, "new workers")
             with pytest.raises(TimeoutError):
                 learned.result(timeout=2)
@@ -355,22 +365,40 @@ def test_no_worker_with_the_old_configuration_takes_requests_when_the_new_one_is
     assert not [title for title in titles if "worker process" in title and "shutting down" not in title]
 
 
+def test_a_worker_that_goes_on_with_the_old_configuration_is_told_and_the_new_one_is_taken_back(shop: Shop) -> None:
+    shop.learn("a", "1.0")
+    shop.switch("a")
+    digest, old = shop.ask("/-/config"), [int(pid) for pid in shop.workers()]
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(CommandFailed, match=r"worker \d+ of nginx goes on with the configuration from before"):
+            shop.learn("b", "2.0", shop.elsewhere("b"))
+        wait_for(lambda: shop.ask("/-/config") == digest, "the configuration from before")
+    finally:
+        for pid in old:
+            os.kill(pid, signal.SIGCONT)
+    shop.learn("b", "2.0", shop.elsewhere("b"))
+    shop.switch("b")
+    assert shop.version() == "2.0"
+
+
 def test_who_connected_before_a_reload_and_asks_after_the_switch_is_answered(shop: Shop) -> None:
-    """As browsers do; the worker that has the connection knows nothing of the new slot."""
+    """As browsers do; the worker that has the connection knew the slot before it was there."""
     shop.learn("a", "1.0")
     shop.switch("a")
     early = [http.client.HTTPConnection("127.0.0.1", shop.stage.listen_port) for _ in range(4)]
     for one in early:
         one.connect()
         one.sock.sendall(b"GET /healthz HTTP/1.1\r\n")
-    shop.learn("b", "2.0")
+    shop.learn("b", "2.0", shop.elsewhere("b"))
     shop.switch("b")
     assert shop.version() == "2.0"
     for one in early:
         one.sock.sendall(b"Host: localhost\r\nConnection: close\r\n\r\n")
         answer = http.client.HTTPResponse(one.sock)
         answer.begin()
-        assert (answer.status, json.load(answer)["version"]) == (200, "1.0")
+        assert (answer.status, json.load(answer)["version"]) == (200, "2.0")
         one.close()
 
 
@@ -450,7 +478,7 @@ def test_a_configuration_that_nginx_says_it_takes_but_does_not_is_found(live: Sh
     )
     with real.Web({}) as other, pytest.raises(CommandFailed) as caught:
         live.learn("b", "2.0", template=changed.replace("{};", f"{other.port};"))
-    assert caught.value.what == "local: nginx did not take the new configuration"
+    assert caught.value.what == "local: nginx does not answer as it should"
     assert f"bind() to 127.0.0.1:{other.port} failed" in caught.value.cause
     assert (live.files(), live.version()) == (before, "1.0")
     live.switch("b")

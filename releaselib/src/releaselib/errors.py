@@ -7,7 +7,7 @@
     ├── Refused             3   a precondition does not hold; nothing was changed
     ├── Locked              4   somebody else holds the lock of the stage
     ├── CommandFailed       5   a command failed on a host (or on this machine)
-    ├── HostsFailed         6   too many hosts failed; no switch was made
+    ├── HostsFailed         6   too many hosts failed; no switch was made (after one it is 5)
     ├── ServiceFailed       7   the index or the forge failed
     │   ├── IndexFailed
     │   └── ForgeFailed

@@ -204,7 +204,7 @@ def _warm(seen: Seen, slot: str) -> Aim | None:
 
     They are asked while the lock is held: a plan that is only printed takes their word for it.
     """
-    at, served = seen.at, seen.view.agreed(slot)
+    at, served = seen.at, seen.view.known_to_all(slot)
     if served and seen.wanted.exclude:  # else also from hosts that release.toml has no more
         served = served.among(seen.hosts)
     if not served or not served.hosts:

@@ -60,11 +60,15 @@ class Run:
     def record(self, event: Event) -> None:
         """Write an event to the journal. Raises CommandFailed, with what visitors get.
 
-        It waits until that is done for what must be known before visitors may get another slot, or a command runs a
-        second time, and at the end. What goes on its way before is written by then, too.
+        What must be known before visitors may get another slot, or before a command would run a second time, is waited
+        for; the rest is on its way, and what is waited for comes after it. A Report ends it, and gives the lock up.
         """
+        wait = event.event in (Switching.event, Ran.event)  # a Switched is a Switching, too
         try:
-            self.lock.write(event, wait=isinstance(event, (Switching, Ran, Report)))
+            if isinstance(event, Report):
+                self.lock.close(event)
+            else:
+                self.lock.write(event, wait=wait)
         except CommandFailed as error:
             if self.switched:
                 error.what += f"; visitors get {self.plan.release.version} (slot {self.plan.slot})"

@@ -20,7 +20,7 @@ from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Plan
 from releaselib.decide.release import Wanted
 from releaselib.decide.settings import blanked
-from releaselib.errors import HookFailed, ReleaseError
+from releaselib.errors import CommandFailed, HookFailed, HostsFailed, ReleaseError
 from releaselib.hosts.connection import Unreachable
 from releaselib.progress import say
 
@@ -88,6 +88,8 @@ def _told(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, HostsFailed) and run.switched:
+            error.exit_code = CommandFailed.exit_code  # that of HostsFailed says that no switch was made
         if isinstance(error, ReleaseError):
             told = run.at.__dict__.get("settings", ())  # where they were gathered
             error.what, error.cause = (blanked(text, told) for text in (error.what, error.cause))

@@ -21,7 +21,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.progress import say
 
 NO_SAMPLES = "proxies failed: sampling does not start"
-NOT_SWITCHED = "no proxy was switched; visitors are served as before"
+NOT_SWITCHED = "no proxy was switched; visitors get the release that they got before"
 MEND = "mend what it says, then run it again; fab status"
 
 
@@ -58,8 +58,9 @@ def _take_warm(run: Run) -> None:
     run.hosts = [host for host in plan.app if host.name in known.hosts]
     if len(run.hosts) < len(stage.app):
         some = f"{len(run.hosts)} of {len(stage.app)} hosts"
-        say(f"slot {plan.slot} is served from {some}; fab deploy --missing adds the others")
-    if run.hosts == [host for host in stage.app if host.name in known.hosts]:
+        say(f"slot {plan.slot} is served from {some}; fab deploy --missing --stage {stage.name} adds the others")
+    same = all(one.slots[plan.slot].servers == known.servers for one in run.view.proxy.values())
+    if same and run.hosts == [host for host in stage.app if host.name in known.hosts]:
         run.serves = site.line(stage, plan.slot, known)
     else:
         left = known.among(plan.app)
@@ -216,7 +217,7 @@ def _all_or_none(run: Run) -> None:
     if not failures:
         return
     stuck = _back(run)
-    raise HostsFailed(
+    raise (CommandFailed if stuck else HostsFailed)(
         f"the switch failed; {now_get(plan, stuck, 'all proxies serve the old release again')}",
         cause="\n".join([*map(str, failures.values()), *stuck]),
         next_step=f"fab status --stage {plan.stage}",

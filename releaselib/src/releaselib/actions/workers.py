@@ -4,7 +4,7 @@ from releaselib.actions.run import Run
 from releaselib.actions.session import unbroken
 from releaselib.decide.journal import Switched, Switching
 from releaselib.decide.seen import UNSET
-from releaselib.errors import HostsFailed
+from releaselib.errors import CommandFailed, HostsFailed
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote
 from releaselib.progress import say
@@ -41,8 +41,8 @@ def hand_over(run: Run) -> None:
     plan, each = run.plan, run.at.fleet.each
     old = [plan.live] if plan.live and plan.live != plan.slot else []
     others = [name for name in run.at.stage.slots if name != plan.slot]  # what was cut off may be at work in any
+    run.record(Switching(plan.slot, plan.live))  # what waits for a lock host can be interrupted
     with unbroken():
-        run.record(Switching(plan.slot, plan.live))
         failures = each(run.hosts, lambda remote: _take_over(run, remote, *others)).failures
         if not failures:
             run.switched = True
@@ -60,7 +60,7 @@ def hand_over(run: Run) -> None:
         if stuck
         else f"the old workers (slot {plan.live or UNSET}) work again"
     )
-    raise HostsFailed(
+    raise (CommandFailed if stuck else HostsFailed)(
         f"the new workers did not take over on {len(failures)} of {len(run.hosts)} hosts; {state}",
         cause="\n".join([*map(str, failures.values()), *stuck]),
         next_step=f"fab status --stage {plan.stage}",

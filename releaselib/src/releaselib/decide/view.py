@@ -78,7 +78,7 @@ class View:
         found = [seen.slots[slot] for seen in self.proxy.values() if slot in seen.slots]
         return max(found, key=lambda one: one.release.turn, default=None)
 
-    def agreed(self, slot: str) -> Served | None:
+    def known_to_all(self, slot: str) -> Served | None:
         """The same, of a slot that every proxy knows."""
         return self.served(slot) if all(slot in seen.slots for seen in self.proxy.values()) else None
 
@@ -96,7 +96,7 @@ class View:
         """
         found = [seen.slots[slot].release for seen in self.app.values() if slot in seen.slots]
         newest = max((release for release in found if release), key=lambda r: r.turn, default=None)
-        known = self.served(slot) if slot == self.live else self.agreed(slot)
+        known = self.served(slot) if slot == self.live else self.known_to_all(slot)
         if known and known.release.project:
             return known.release
         served = self.served(slot)
@@ -130,7 +130,7 @@ class View:
 
     def warm(self, slot: str) -> list[Host]:
         """Those of them that a switch would send visitors to: all, as long as not every proxy knows the slot."""
-        known = self.agreed(slot)
+        known = self.known_to_all(slot)
         return [host for host in self.running(slot) if not known or not known.hosts or host.name in known.hosts]
 
     @property

@@ -62,6 +62,17 @@ class Lock:
             self._say(host, words)
         for host in self._held if wait else ():
             self._receive(host, self._sent[host])
+        self._require()
+
+    def close(self, last: Event) -> None:
+        """Append the last event, and give the lock up with it: one round trip for both. Raises CommandFailed."""
+        self._over.set()
+        self.write(last, wait=False)
+        ended, self._held = self._held, {}
+        side_by_side(self._hear_the_rest, ended.items())
+        self._require()
+
+    def _require(self) -> None:
         if self._wrong:
             told, host, why = self._wrong
             raise told(host, why)
@@ -98,10 +109,23 @@ class Lock:
         except LOST as error:
             self._wrong = is_lost, host, str(error)
 
+    def _hear_the_rest(self, host: Host, running: Running) -> None:
+        try:
+            with patience(lambda: f"{host.name}: what holds the lock there has not answered yet"):
+                done = running.finish()
+        except LOST as error:
+            self._wrong = is_lost, host, str(error)
+            return
+        answers = done.stdout.splitlines()
+        if others := [answer for answer in answers if answer != "done"]:
+            self._wrong = not_written, host, others[0]
+        elif self._heard[host] + len(answers) < self._sent[host]:
+            self._wrong = is_lost, host, done.last_lines
+
     def release(self) -> None:
-        """Give it up."""
+        """Give it up, and wait for the end of what holds it there; of what hangs not for ever."""
         self._over.set()
-        end_all(self._held.values())
+        side_by_side(last_lines, [(one,) for one in self._held.values()], ENDING)
 
 
 def is_lost(host: Host, why: str) -> CommandFailed:
@@ -120,14 +144,14 @@ def not_written(host: Host, why: str) -> CommandFailed:
     return CommandFailed(what, cause=why, next_step="df there, and mend what it says; fab status")
 
 
-def end_all(held: Iterable[Running]) -> None:
-    """Close the channels, and wait for the end of what holds the lock there; of what hangs not for ever."""
-    ending = [threading.Thread(target=last_lines, args=[one], daemon=True) for one in held]
-    for one in ending:
-        one.start()
-    end = time.monotonic() + ENDING
-    for one in ending:
-        one.join(max(0, end - time.monotonic()))
+def side_by_side(act: Callable[..., object], words: Iterable[tuple[Any, ...]], seconds: float | None = None) -> None:
+    """Call it with each of these words at the same time, and wait for all, or for so many seconds."""
+    threads = [threading.Thread(target=act, args=one, daemon=True) for one in words]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + (seconds or 0)
+    for thread in threads:
+        thread.join(None if seconds is None else max(0, end - time.monotonic()))
 
 
 def last_lines(running: Running) -> str:

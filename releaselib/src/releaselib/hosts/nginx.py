@@ -46,7 +46,7 @@ def configure(
         "probe": stage.loopback,
         "names": stage.server_name,
     }
-    hint = "visitors are served as before; mend what it says, then run it again"
+    hint = "visitors get the release that they got before; mend what it says, then run it again"
     call(remote, "nginx_configure.sh", **values, given=given, next_step=hint)
 
 

@@ -30,7 +30,7 @@ CODES = {
     74: "not every process became healthy",
     75: "somebody else is at work on this host",
     76: "nginx does not accept the configuration; the old one is back in place",
-    77: "nginx did not take the new configuration",
+    77: "nginx does not answer as it should",
     79: "visitors are served from that slot",
     81: "somebody else is at work on the stage now; nothing was changed here",
     80: "the slot was not made ready on this proxy; nothing was switched",

@@ -10,7 +10,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -58,6 +58,7 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
 
     Raises ConfigError for a site that cannot be rendered.
     """
+    known = {**ahead(stage, known), **known}
     canaries = {slot: first for slot in sorted(known) if (first := canary_hosts(stage, known[slot]))}
     values = _values(stage) | {
         "digest": "@DIGEST@",
@@ -74,6 +75,18 @@ def configuration(template: str, stage: Stage, known: Mapping[str, Served]) -> C
     whole = "\0".join(f"{name}\0{text}" for name, text in files.items())
     digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
     return Configuration(digest, files | {"http.conf": files["http.conf"].replace("@DIGEST@", digest)})
+
+
+def ahead(stage: Stage, known: Mapping[str, Served]) -> dict[str, Served]:
+    """Every slot as it will be with the hosts of the newest release: a switch to one that is new needs no reload then.
+
+    And workers of nginx that a reload has left behind know it. Empty before the first release. Pure.
+    """
+    newest = max(known.values(), key=lambda one: one.release.turn, default=None)
+    hosts = [host for host in stage.app if newest and host.name in newest.hosts]
+    if not newest or not hosts:
+        return {}
+    return {slot: replace(newest, servers=tuple(servers(stage, hosts, slot))) for slot in stage.slots}
 
 
 def canary_hosts(stage: Stage, served: Served) -> list[Host]:

@@ -43,9 +43,10 @@ def get(place, path, headers, seconds):
     own = {"Host": place, "User-Agent": "releaselib", "Accept-Encoding": "identity", "Connection": "close"}
     lines = [*headers.items(), *((name, value) for name, value in own.items() if name.lower() not in given)]
     words = ["GET %s HTTP/1.1" % path, *("%s: %s" % line for line in lines), "", ""]
+    end = time.monotonic() + seconds
     with socket.create_connection((address.strip("[]"), int(port)), seconds) as connection:
         connection.sendall("\r\n".join(words).encode("latin-1"))
-        with io.BufferedReader(Answer(connection, time.monotonic() + seconds), 65536) as answer:
+        with io.BufferedReader(Answer(connection, end), 65536) as answer:
             status = 100
             while status < 200:  # what only says that an answer will follow
                 status, reason = _status(_line(answer))

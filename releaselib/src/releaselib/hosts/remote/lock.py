@@ -38,8 +38,9 @@ def number(text):
 
 
 def append(line):
-    with open(JOURNAL, "ab") as file:
-        cut_off = file.tell() and not read(JOURNAL).endswith("\n")  # by a crash: it must not swallow this one
+    with open(JOURNAL, "ab+") as file:
+        file.seek(max(0, file.tell() - 1))
+        cut_off = file.read() not in (b"", b"\n")  # by a crash: it must not swallow this one
         file.write((("\n" if cut_off else "") + line + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
@@ -87,7 +88,8 @@ lock.write(HOLDER)
 lock.flush()
 if os.path.exists(JOURNAL):
     os.chmod(JOURNAL, 0o600)  # one of an older library
-lines = read(JOURNAL).rstrip("\n").split("\n") if read(JOURNAL) else []
+text = read(JOURNAL).rstrip("\n")
+lines = text.split("\n") if text else []
 found = {"state": "locked", "fence": number(read(FENCE)), "frozen": read(FROZEN)}
 say(json.dumps(dict(found, lines=len(lines), last=lines[-1] if lines else "")))
 waiting = b""

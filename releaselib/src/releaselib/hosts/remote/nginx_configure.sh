@@ -28,7 +28,8 @@ if [ -n "$digest" ]; then
         boot_entry "$new"
     fi
 else # what lies there already
-    digest=$(basename "$(readlink "$conf")") || fail 80 "nothing was set up here yet"
+    digest=$(readlink "$conf") || fail 80 "nothing was set up here yet"
+    digest=${digest##*/}
 fi
 if [ -n "$adopt" ] && [ ! -L "$live" ]; then
     run_python "$nginx_lay_py" slots "$new" "$served" "$adopt" || no_room "$served"
@@ -46,7 +47,7 @@ left() { # left SECONDS PID...
     shift
     for pid; do
         while grep -aqs 'worker process' "/proc/$pid/cmdline" && ! grep -aqs 'shutting down' "/proc/$pid/cmdline"; do
-            [ "$n" -gt 0 ] || return 1
+            [ "$n" -gt 0 ] || { echo "$pid" && return 1; }
             n=$((n - 1))
             sleep 0.05
         done
@@ -63,8 +64,10 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         if [ "$nginx_of" = system ]; then
             if [ -e "$new/entry" ]; then as_root cp "$new/entry" "$entry"; else as_root rm -f "$entry"; fi
         fi
+        [ "$begun" = no ] || start_nginx || true
         rm -rf "$new"
     }
+    begun=no
     trap undo EXIT
     link "confs/$digest" "$conf"
     if ! entered; then
@@ -80,6 +83,7 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         esac
     done
     old=$(workers)
+    begun=yes
     start_nginx
     loaded 10 || {
         log=/var/log/nginx/error.log
@@ -88,7 +92,8 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }
     # shellcheck disable=SC2086
-    left 10 $old || fail 77 "a worker of nginx takes requests by the old configuration still (one of: $old)"
+    late=$(left 10 $old) ||
+        fail 77 "worker $late of nginx goes on with the configuration from before; look why, and end it: kill $late"
     trap 'rm -rf "$new"' EXIT
     rm -f "$conf.tested"
     find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +

@@ -92,8 +92,10 @@ export NETRC="$folder/netrc"
 uv=
 if [ -n "$uv_url" ]; then
     uv=$tools/uv-$uv_sha256
-    has_size "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" ||
+    has_size "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" || {
+        [ $? -ne 70 ] || no_room "$uv"
         fail 71 "cannot fetch uv from the index"
+    }
 fi
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
 if ! whole "$own_tools"; then
