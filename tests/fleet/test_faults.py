@@ -7,6 +7,7 @@ idle slot, `Shop.warm` stages a whole one there for the next.
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ from releaselib.index import pypiserver
 from releaselib.index.simple import PASSWORD
 from rig import Host, wait_for
 from rig.image import DEPLOY
-from rig.visitors import ask
+from rig.visitors import LISTEN, ask
 
 from .shop import FOLDER, Shop, deaf, edited, fingerprint, once, other_key, squatter, when
 
@@ -704,9 +705,15 @@ def test_a_stage_is_released_to_and_switched_with(shop: Shop, user: str, kind: s
     (app,), (proxy,) = fleet.add_many(1, "more"), fleet.add_many(1, "front")
     settings = {"user": user, "nginx": kind, "prefix": prefix}
     shop.project.configure(shop.world.stage([app], [proxy], name, **settings))
+    early = []
     for version in shop.versions:
         report = release.release(config.load(shop.project.folder), name, Wanted(version=version, ref=version))
         assert (ask(proxy.address), report.failed) == (version, 0)
+        early.append(connected(proxy))
+    for connection in early:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)["version"]) == (200, shop.versions[-1])
     owner = (proxy.root / prefix[1:] / "nginx/live").lstat().st_uid
     assert owner == {"root": 0, "deploy": DEPLOY}[user]
     assert (proxy.root / "etc/nginx/conf.d/my-service.conf").exists() == (kind == "system")
@@ -715,6 +722,13 @@ def test_a_stage_is_released_to_and_switched_with(shop: Shop, user: str, kind: s
     for host in (app, proxy):
         host.power_off()
         host.power_on()
+
+
+def connected(proxy: Host) -> http.client.HTTPConnection:
+    """A visitor that connects and says nothing yet, as browsers do."""
+    connection = http.client.HTTPConnection(proxy.address, LISTEN)
+    connection.connect()
+    return connection
 
 
 def foreign_site(shop: Shop, name: str, proxy: Host) -> None:
