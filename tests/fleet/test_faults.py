@@ -592,7 +592,7 @@ def test_a_reload_that_is_not_taken_leaves_the_old_configuration_at_work(shop: S
         shop.reloading(),
     ):
         text = shop.failed(6, release.release)
-    assert f"{shop.proxy[1].address}: nginx did not take the new configuration" in text
+    assert f"{shop.proxy[1].address}: nginx does not answer as it should" in text
     assert "bind() to 0.0.0.0:9999 failed" in text
     assert shop.links()["proxy2"] == before["proxy2"]
     assert {slot for slot, _ in shop.links().values()} == {before["proxy1"][0]}

@@ -81,6 +81,6 @@ def test_a_program_that_is_to_run_after_the_switch_is_looked_for_before_it(shop:
 
 def test_a_command_after_the_switch_that_fails_says_that_visitors_get_the_new_release(shop: Shop) -> None:
     new = shop.other
-    text = shop.failed(6, release.release, wanted(shop), stage=migrating("exit 1", when="after_switch", always=True))
+    text = shop.failed(5, release.release, wanted(shop), stage=migrating("exit 1", when="after_switch", always=True))
     assert f"migrate; visitors get {new}" in text
     assert shop.served() == {new}

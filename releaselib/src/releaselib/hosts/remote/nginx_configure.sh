@@ -64,10 +64,10 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         if [ "$nginx_of" = system ]; then
             if [ -e "$new/entry" ]; then as_root cp "$new/entry" "$entry"; else as_root rm -f "$entry"; fi
         fi
-        [ "$begun" = no ] || start_nginx || true
+        [ "$taken" = no ] || start_nginx || true # as it was
         rm -rf "$new"
     }
-    begun=no
+    taken=no
     trap undo EXIT
     link "confs/$digest" "$conf"
     if ! entered; then
@@ -83,7 +83,6 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         esac
     done
     old=$(workers)
-    begun=yes
     start_nginx
     loaded 10 || {
         log=/var/log/nginx/error.log
@@ -92,6 +91,7 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }
     # shellcheck disable=SC2086
+    taken=yes
     late=$(left 10 $old) ||
         fail 77 "worker $late of nginx goes on with the configuration from before; look why, and end it: kill $late"
     trap 'rm -rf "$new"' EXIT
