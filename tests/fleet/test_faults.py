@@ -619,7 +619,7 @@ def test_one_proxy_that_cannot_be_switched_takes_the_others_back(shop: Shop, mon
     before, lost = shop.links(), shop.proxy[1]
     once(monkeypatch, nginx, "switch", lost.power_off)
     with shop.mortal(lost):
-        text = shop.failed(6, release.switch)
+        text = shop.failed(5, release.switch)
         assert ask(shop.proxy[0].address) in shop.versions
         assert "switch: the switch failed; in doubt: 1 of 2 proxies" in text
         assert f"{lost.address}: the connection was lost" in text

@@ -90,8 +90,8 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
         as_root tail -n 5 "$log" >&2 || true
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }
-    # shellcheck disable=SC2086
     taken=yes
+    # shellcheck disable=SC2086
     late=$(left 10 $old) ||
         fail 77 "worker $late of nginx goes on with the configuration from before; look why, and end it: kill $late"
     trap 'rm -rf "$new"' EXIT
