@@ -6,7 +6,7 @@ As root, from anywhere, with the Python of the developers' virtualenv:
     .venv/bin/python benchmarks/large.py 3 --ways fab,floor --megabytes 60
 
 The wheels are made on the spot, always the same ones. Progress goes to stderr, Markdown to stdout, what the peers
-took into benchmarks/large.json. What is measured and what is not stands in README.md.
+took, where all ways were measured, into benchmarks/large.json. What is measured and what is not stands in README.md.
 """
 
 from __future__ import annotations

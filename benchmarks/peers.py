@@ -7,7 +7,7 @@ As root, from anywhere, with the Python of the developers' virtualenv:
     .venv/bin/python benchmarks/peers.py --plot benchmarks/peers.json    # the SVG beside it, of stored numbers
 
 What each way does, and with which settings, stands in README.md. Progress goes to stderr, Markdown to stdout,
-the numbers into benchmarks/peers.json.
+the numbers of a run of all ways into benchmarks/peers.json.
 """
 
 from __future__ import annotations

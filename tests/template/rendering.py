@@ -76,7 +76,8 @@ def write_nginx(template: str, folder: Path, app: Sequence[str] = ("127.0.0.1:88
         place.mkdir(parents=True)
     for name, text in site.configuration(template, stage, known).files.items():
         (conf / name).write_text(text, "utf-8")
-    (live / "a").touch()
+    for name in ("a", "release"):
+        (live / name).touch()
     file = Path(stage.paths.entry)
     file.write_text(site.own(stage), "utf-8")
     return file
