@@ -59,7 +59,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "script slot_stage.sh": 1,
     },
     "proxy": {
-        "changes of direction": 48,
+        "changes of direction": 42,
         "connections": 1,
         "program cat": 8,
         "program crontab": 2,
