@@ -102,7 +102,7 @@ class CommandFailed(ReleaseError):
 
 
 class HostsFailed(ReleaseError):
-    """More hosts failed than the failure budget allows; no switch was made.
+    """More hosts failed than the failure budget allows; no switch was made, or all was taken back.
 
     ``answers`` are those of the other hosts, where each was asked for one: host -> answer.
     """
