@@ -78,14 +78,15 @@ class Websocket:
     def __init__(self) -> None:
         self.closing = ExitStack()
         self.opened: ClientConnection | None = None
+        self.begun = 0.0
         self.messages = 0
 
     def __call__(self, address: str, path: str, port: int) -> str:
         """The version that it is told; raises OSError or WebSocketException for no answer."""
         if not self.opened:
             to = f"ws://{address}:{port}{WEBSOCKET}"
+            self.begun, self.messages = time.monotonic(), 0
             self.opened = self.closing.enter_context(connect(to, open_timeout=PATIENCE, proxy=None))
-            self.messages = 0
         self.messages += 1
         try:
             self.opened.send("which version?")
@@ -120,8 +121,8 @@ KINDS: dict[str, Callable[[], Callable[[str, str, int], str]]] = {
 class Visitors:
     """Requests in a row through each address, by each kind of client, and what became of every one.
 
-    ``answers`` holds (moment of sending, address, version) of each good answer, ``failed`` the same with what
-    went wrong.
+    ``answers`` holds (moment of sending, address, version) of each good answer, where a message over a websocket has
+    the moment before that was opened; ``failed`` the same with what went wrong, and when that was asked.
     """
 
     addresses: Sequence[str]
@@ -157,7 +158,9 @@ class Visitors:
             except Exception as error:  # whatever it is, the visitor did not get the page
                 self.failed.append((begun, address, f"{kind}: {type(error).__name__}: {error}"))
             else:
-                self.answers.append((begun, address, version))
+                # a websocket stays with the slot that it was opened to
+                sent = min(begun, client.begun) if isinstance(client, Websocket) else begun
+                self.answers.append((sent, address, version))
 
     def since(self, moment: float) -> collections.Counter[str]:
         """The versions of the answers to requests sent after a moment (time.monotonic)."""
