@@ -105,6 +105,7 @@ def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
 LENT = {"slot_run.py": {"supervisor"}, "slot_console.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
 """What is there besides for a program that runs in the virtualenv of the tools."""
 LENT |= {f"{name}.py": {"common_http"} for name in ("health", "nginx_ask", "proof_sample")}
+LENT |= {f"{name}.py": {"common_rpc"} for name in ("slot_pause", "slot_resume")}
 """Or what is put into it."""
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import stat
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,11 +30,12 @@ from releaselib.decide.problems import problems
 from releaselib.decide.seen import SlotSeen
 from releaselib.decide.settings import Setting, as_file
 from releaselib.errors import CommandFailed, IndexFailed, Refused
-from releaselib.hosts import slot
+from releaselib.hosts import scripts, slot
 from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import at_start, check, question
+from releaselib.hosts.scripts import text
 from releaselib.hosts.supervisor import configuration
 from releaselib.index import of
 from releaselib.wheels.resolve import Target, pins, resolve, tools
@@ -531,8 +534,119 @@ def test_a_release_over_a_running_slot_starts_two_pythons_on_a_host(where: Stage
         log.write_text("")
         assert slot.stage_release(remote, "b", Shop(where, version).content("b"), uv(where.index)) == "built"
     started = re.findall(r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE)  # uv asks it, too, in other words
-    assert started == ["common_unpack.py", "health.py"]
+    assert started == ["common_unpack.py", "slot_resume.py"], "and in one with these two what ends it, and health.py"
     real.end_slots(where, "b")
+
+
+# --- its supervisord goes on, where one that is started anew would be just the same
+
+
+@pytest.fixture
+def plain(where: Stage) -> Remote:
+    """The host with a Python that is no script, which would have its own idea of the environment."""
+    return Fleet(where.model_copy(update={"python": os.path.realpath(sys.executable)})).remote(where.app[0])
+
+
+@contextmanager
+def running(where: Stage, remote: Remote, **first: Any) -> Iterator[int]:
+    """A release runs in slot b; the pid of its supervisord, before the next one."""
+    slot.stage_release(remote, "b", Shop(where, "1.0").content("b", **first), uv(where.index))
+    try:
+        yield supervisord(where)
+    finally:
+        real.end_slots(where, "b")
+
+
+def supervisord(where: Stage) -> int:
+    return int((folder(where, "b") / "run/supervisord.pid").read_text())
+
+
+def all_of(where: Stage) -> list[int]:
+    """Every supervisord of slot b, also one that no file tells of."""
+    words = f"{folder(where, 'b')}/supervisord.conf".encode()
+    lines = {path: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}
+    return [int(path.parent.name) for path, line in lines.items() if words in line.split(b"\0")]
+
+
+def test_a_supervisord_goes_on_with_the_next_release(where: Stage, plain: Remote) -> None:
+    with running(where, plain) as before:
+        for version in ("1.1", "1.2"):
+            shop = Shop(where, version)
+            assert slot.stage_release(plain, "b", shop.content("b"), uv(where.index)) == "built"
+            assert (shop.answer("b"), all_of(where)) == (version, [before])
+            assert "supervisord started" in (folder(where, "b") / "log/supervisord.log").read_text(), "its new log"
+        slot.act(plain, "shutdown", "b")
+        assert all_of(where) == []
+
+
+def variables(**them: str) -> dict[str, str]:
+    return {"environment": as_file([Setting(name, value, "") for name, value in them.items()])}
+
+
+ANEW: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
+    "another setting": (variables(KEY="1"), variables(KEY="2"), "", ""),
+    "a setting less": (variables(KEY="1"), {}, "", ""),
+    "another variable of the login": ({}, {}, "export LC_ALL=C.UTF-8", ""),
+    "another limit": ({}, {}, "ulimit -S -c 12", ""),
+    "another configuration of its own": ({}, {}, "", "minfds=512"),
+}
+
+
+@pytest.mark.parametrize(("first", "then", "login", "own"), ANEW.values(), ids=ANEW)
+def test_a_supervisord_that_would_be_another_one_is_started_anew(
+    where: Stage,
+    plain: Remote,
+    monkeypatch: pytest.MonkeyPatch,
+    first: dict[str, str],
+    then: dict[str, str],
+    login: str,
+    own: str,
+) -> None:
+    with running(where, plain, **first) as before:
+        shop = Shop(where, "1.1")
+        content = shop.content("b", **then)
+        content["supervisord.conf"] = content["supervisord.conf"].replace("nodaemon=false", own or "nodaemon=false")
+        scripts_with(monkeypatch, "common.sh", "umask 022", f"umask 022; {login}")
+        assert slot.stage_release(plain, "b", content, uv(where.index)) == "built"
+        assert shop.answer("b") == "1.1"
+        assert all_of(where) == [supervisord(where)] != [before]
+
+
+def scripts_with(patch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:
+    """Have a part of a script be another one."""
+    patch.setattr(scripts, "text", lambda asked: text(asked).replace(old, new) if asked == name else text(asked))
+
+
+OVER_A_RUNNING_ONE: dict[str, tuple[str, str, str, str]] = {
+    "a configuration that it refuses": ("supervisord.conf", "startsecs=1", "startsecs=soon", "invalid literal for int"),
+    "a release that cannot be installed": ("requirements.txt", r"sha256:\w{6}", "sha256:000000", "hash"),
+    "an app that is not healthy": ("supervisord.conf", "command=", "command=/nowhere", "can't find command"),
+}
+
+
+@pytest.mark.parametrize(("name", "old", "new", "told"), OVER_A_RUNNING_ONE.values(), ids=OVER_A_RUNNING_ONE)
+def test_a_release_that_fails_over_a_running_one_is_told_as_any_other(
+    where: Stage, plain: Remote, name: str, old: str, new: str, told: str
+) -> None:
+    quick = where.model_copy(update={"health_timeout": 3})
+    with running(where, plain):
+        content = Shop(quick, "1.1").content("b")
+        content[name] = re.sub(old, new, content[name])
+        with pytest.raises(CommandFailed) as caught:
+            slot.stage_release(plain, "b", content, uv(where.index))
+        assert told in caught.value.cause.lower()
+        assert all_of(where) == ([supervisord(where)] if "can't" in told else []), "none waits for ever"
+
+
+def test_a_supervisord_that_waited_when_its_script_was_killed_is_taken_over(where: Stage, plain: Remote) -> None:
+    with running(where, plain) as before:
+        with pytest.MonkeyPatch.context() as patch:
+            scripts_with(patch, "slot_stage.sh", "# --- 72", "kill -KILL $$ # --- 72")
+            with pytest.raises(CommandFailed):
+                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        assert (all_of(where), (folder(where, "b") / "healthy").exists()) == ([before], False)
+        slot.stage_release(plain, "b", Shop(where, "1.2").content("b"), uv(where.index))
+        assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [before])
 
 
 BROKEN = {

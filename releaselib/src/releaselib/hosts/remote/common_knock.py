@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 
-pid, path = sys.argv[-2:]  # in front of them may stand what a program takes that comes before (slot_stage.sh)
+pid, path = sys.argv[1:]
 end = time.monotonic() + 10  # it looks after itself, too, once a second
 with contextlib.suppress(OSError, ValueError):  # it has ended, and with it its pid file
     os.kill(int(pid), signal.SIGTERM)

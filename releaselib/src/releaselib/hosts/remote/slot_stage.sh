@@ -64,15 +64,20 @@ rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
 # With what the index is read: uv, pip and slot_fetch.py find it there.
-trap 'rm -f "$folder/netrc" "$folder.new/netrc"' EXIT
+waits=no # whether a supervisord without processes does
+end_waiting() {
+    [ $waits = no ] || (stop_slot "$folder") || true
+    waits=no
+}
+trap 'rm -f "$folder/netrc" "$folder.new/netrc"; end_waiting' EXIT
 trap 'exit 1' HUP INT TERM
 holds=no
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
-if [ $holds = no ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
+if [ $holds = no ] && [ "$start" = yes ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
     # One Python does both, as each costs its start: what runs here ends once the files are written.
     rm -f "$folder/runs"
     kind=$(run_python "$common_unpack_py
-$common_knock_py" "$folder.new" "$(cat "$folder/run/supervisord.pid")" "$folder/run/supervisor.sock")
+$slot_pause_py" "$folder.new" "$folder")
 else
     kind=$(unpack_files "$folder.new")
 fi || no_room "$folder.new"
@@ -82,7 +87,7 @@ if [ $holds = yes ]; then
     echo kept
     exit 0
 fi
-stop_slot "$folder"
+if [ -e "$folder.new/run/supervisor.sock" ]; then waits=yes; else stop_slot "$folder"; fi
 rm -rf "$folder"
 mv -T "$folder.new" "$folder"
 export NETRC="$folder/netrc"
@@ -98,7 +103,9 @@ if [ -n "$uv_url" ]; then
     }
 fi
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
+if [ $waits = yes ] && ! alive "$folder/run/supervisord.pid" "$own_tools/"; then end_waiting; fi
 if ! whole "$own_tools"; then
+    end_waiting
     [ ! -e "$own_tools" ] || rm -rf "$cache" # uv links the same files into each virtualenv: they are broken there, too
     rm -rf "$own_tools"
     make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
@@ -113,11 +120,29 @@ ln -sfn "$own_tools" "$folder/tools"
 make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slot"
 install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
 
-# --- 73: its processes
-[ "$start" = no ] || start_slot "$folder"
+# --- 73: its processes, and their health
+until_healthy() { # until_healthy PROGRAM ARGUMENTS...: $answers is what those say that are not in time
+    answers=$(run_python "$@" <"$folder/health.json")
+}
+code=3
+if [ "$start" = no ]; then
+    code=0
+elif [ $waits = yes ]; then
+    touch "$folder/runs" # after a reboot, too
+    code=0
+    until_healthy "$slot_resume_py
+$health_py" "$folder" || code=$?
+fi
+if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
+    end_waiting
+    start_slot "$folder"
+    code=0
+    until_healthy "$health_py" || code=$?
+fi
+waits=no
 
 # --- 74: health
-if [ "$start" = yes ] && ! answers=$(run_python "$health_py" <"$folder/health.json"); then
+if [ $code -ne 0 ]; then
     say "--- last lines of $folder/log/supervisord.log"
     tail -n 3 "$folder/log/supervisord.log" >&2
     for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
