@@ -61,7 +61,7 @@ def test_a_good_canary_is_followed_by_all(shop: Shop, capsys: pytest.CaptureFixt
 def test_a_bad_canary_comes_back_by_itself(shop: Shop) -> None:
     before = shop.served()
     with shop.reloading(), readers(shop) as seen, shop.wrong("errors", *shop.app):
-        text = shop.failed(6, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
+        text = shop.failed(5, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
         assert shop.served() == before
         failed = len(seen.failed)
         wait = len(seen.answers)

@@ -370,6 +370,19 @@ def test_a_lock_host_that_takes_nothing_costs_no_other_one_the_lock(
             lock.write(BEGAN)
 
 
+def test_a_lock_host_that_is_gone_costs_no_other_one_the_lock_while_a_command_goes_on(
+    impatient: None, short: Path
+) -> None:
+    two, hosts = two_hosts(short)
+    first, second = hosts.values()
+    with suppress(CommandFailed), hold(two) as lock:
+        os.kill(holder_of(second), signal.SIGKILL)
+        assert is_held(first)
+        with pytest.raises(CommandFailed, match="p2: what holds the lock there does not answer"):
+            lock.write(BEGAN)
+        assert is_held(first)
+
+
 def test_a_lock_host_that_hangs_is_not_waited_for_at_the_end(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held, "ENDING", 3)
     two, hosts = two_hosts(short)

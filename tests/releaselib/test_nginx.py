@@ -516,7 +516,19 @@ def test_a_folder_that_the_workers_cannot_read_is_found_when_the_site_is_set_up(
         assert "can its workers read" in caught.value.cause
         Path(folder).chmod(0o755)
         shop.learn("a", "1.0", f"127.0.0.1:{stage.ports('a')[0]}")
+        before = loaded(stage)
+        Path(folder).chmod(0o700)
+        with pytest.raises(CommandFailed, match="nginx does not answer as it should"):
+            shop.learn("a", "1.0", f"localhost:{stage.ports('a')[0]}")
+        Path(folder).chmod(0o755)
+        wait_for(lambda: loaded(stage) == before, "nginx to have the configuration from before")
         real.end_nginx(stage)
+
+
+def loaded(stage: Stage) -> str:
+    """The configuration that nginx runs with, by its own word; it is the one that lies there."""
+    told = requests.get(f"{stage.loopback}/-/config").text.strip()
+    return told if Path(stage.paths.conf).readlink().name == told else ""
 
 
 CUT_OFF = """#!/bin/sh

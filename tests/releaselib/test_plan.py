@@ -79,6 +79,13 @@ def test_of_workers_the_switch_is_on_the_app_hosts_and_says_so() -> None:
     assert (switch.hosts, switch.what) == (("app1", "app2"), "stop the processes of slot a, which slot b replaces")
 
 
+@pytest.mark.parametrize(("action", "typed"), [("release", "release"), ("join", "deploy --missing")])
+def test_a_plan_tells_what_to_type_for_it_again(action: str, typed: str) -> None:
+    stage = real.stage(Path("/shop"))
+    plan = make(stage, real.seen({"a": None}), Aim(action, PHASES[action], real.release("2.0"), "a", stage.app))
+    assert plan.command == f"fab {typed}"
+
+
 def test_a_plan_can_be_for_some_hosts_only() -> None:
     where = stage()
     view = real.seen({"a": A1, "b": None})

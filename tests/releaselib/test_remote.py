@@ -576,7 +576,7 @@ def test_a_question_goes_to_an_ipv6_address_too() -> None:
 def test_samples_are_counted_before_and_after_the_switch() -> None:
     with real.Web({"/": real.healthy("1.0")}) as web:
         values: dict[str, Any] = {"url": web.url, "host": "shop.example", "path": "/", "status": 200, "enough": 5}
-        argv = script(stage_at(Path("/nowhere")), "proof_sample.sh", **values)
+        argv = script(stage_at(Path("/nowhere")), "proof_sample.sh", **values, before="yes")
         with started(*argv) as sampler:
             assert line(sampler) == "sampling"
             web.pages["/"] = (500, "")
@@ -594,6 +594,16 @@ def test_samples_are_counted_before_and_after_the_switch() -> None:
     assert (counts["failed"]["first"], counts["failed"]["after"]) == ([], [])
     counted = sum(counts["during"].values()) + sum(counts["after"].values()) + len(counts["failed"]["during"])
     assert counted == len(web.seen)
+
+
+@pytest.mark.parametrize(("before", "failed"), [("yes", 0), ("no", 10)], ids=["as it was before", "of a first release"])
+def test_a_redirect_is_an_answer_only_where_the_old_release_gave_it(before: str, failed: int) -> None:
+    with real.Web({"/": (302, "away")}) as web:
+        values: dict[str, Any] = {"url": web.url, "host": "x", "path": "/", "status": 200, "enough": 10}
+        with started(*script(stage_at(Path("/nowhere")), "proof_sample.sh", **values, before=before)) as sampler:
+            assert line(sampler) == "sampling"
+            say(sampler, "switched")
+            assert len(json.loads(line(sampler))["failed"]["after"]) == failed
 
 
 # --- slot_stage.sh, as far as it goes without a release (the rest is in test_slot)

@@ -16,7 +16,9 @@ from releaselib.actions import planning, programs, switching
 from releaselib.actions.planning import Seen, planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
+from releaselib.config.inventory import Host
 from releaselib.config.tables import Forge
+from releaselib.decide.journal import Began, History, Switching
 from releaselib.decide.plan import SWITCH, Aim, make
 from releaselib.decide.release import Wanted
 from releaselib.decide.seen import Served
@@ -24,6 +26,7 @@ from releaselib.errors import CommandFailed, HostsFailed, Refused
 from releaselib.hosts import nginx, slot
 from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.hosts.fleet import Fleet
+from releaselib.wheels.source import Source
 
 BEFORE = {
     "all served the old one": (["a 1.0", "a 1.0"], "", ["a", "a"]),
@@ -163,6 +166,37 @@ def test_a_warm_slot_is_asked_without_excluded_hosts_and_as_much_may_fail_as_may
     assert told["known"]["a"].servers == ("10.0.0.1:7000", "10.0.0.2:7000")
     assert (told["health"]["targets"], told["health"]["allowed"]) == (["10.0.0.1:7000", "10.0.0.2:7000"], 2)
     assert [host.name for host in run.hosts] == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_a_proxy_that_was_made_anew_learns_the_slot_that_the_others_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Host] = []
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: SimpleNamespace(host=host))
+    monkeypatch.setattr(nginx, "configure", lambda remote, *words, **others: told.append(remote.host))
+    monkeypatch.setattr(config.Project, "template", lambda self, name: real.template("nginx.conf.j2"))
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1", "proxy2"])
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0", ""])
+    view = replace(view, proxy=dict(zip(stage.proxy, view.proxy.values(), strict=True)))
+    known: dict[str, Served] = {"b": Served(real.release("2.0", 2), ("app1",), ("app1:7000",))}
+    anew = zip(view.proxy.items(), (known, {}), strict=True)
+    view = replace(view, proxy={host: replace(one, slots=slots) for (host, one), slots in anew})
+    plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app))
+    lock: Any = None
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    switching._take_warm(Run(at, plan, view, lock, tmp_path))
+    assert set(told) == set(stage.proxy)
+
+
+def test_a_release_that_goes_on_is_for_the_hosts_that_are_not_excluded(tmp_path: Path) -> None:
+    stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"])
+    new = replace(real.release("2.0", 2), commit="c0ffee", profile=stage.profile)
+    history = History((Began("release", "li", "now", "b", "a", new), Switching("b", "a")))
+    view = real.seen({"a": real.release("1.0"), "b": new}, proxies=["b 2.0"], hosts=2, history=history)
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    source = Source("main", "c0ffee", 0, {})
+    aim = planning._of_commit(Seen(at, "release", Wanted(exclude="app2"), view, source))
+    assert (aim.phases[0], aim.slot, [host.name for host in aim.app]) == ("switch", "b", ["app1"])
 
 
 def test_a_switch_that_goes_on_tells_only_of_hosts_that_are_served_from(

@@ -6,7 +6,7 @@ from releaselib.actions import switching
 from releaselib.actions.run import Run
 from releaselib.actions.session import unbroken
 from releaselib.decide.watch import unseen, worse
-from releaselib.errors import HostsFailed, ReleaseError
+from releaselib.errors import CommandFailed, HostsFailed, ReleaseError
 from releaselib.hosts import nginx, site
 from releaselib.progress import say
 
@@ -22,17 +22,21 @@ def canary(run: Run) -> None:
     try:
         each(plan.proxy, lambda remote: nginx.canary(remote, plan.slot)).require("proxies failed: canary")
         bad, numbers = _compared(run)
-    except ReleaseError as error:
-        error.what += f"; {_no_canary(run)}"
-        raise
-    except BaseException:
-        say(_no_canary(run))
+    except BaseException as error:
+        stuck, state = _no_canary(run)
+        if not isinstance(error, ReleaseError):
+            say(state)
+            raise
+        error.what += f"; {state}"
+        if stuck:
+            raise CommandFailed(error.what, cause=error.cause, next_step=error.next_step) from None
         raise
     if not bad:
         say(numbers)
         return
-    raise HostsFailed(
-        f"{plan.release.version} is worse for visitors than the old release; {_no_canary(run)}",
+    stuck, state = _no_canary(run)
+    raise (CommandFailed if stuck else HostsFailed)(
+        f"{plan.release.version} is worse for visitors than the old release; {state}",
         cause="\n".join([*bad, numbers]),
         next_step=f"fab host.logs --stage {stage.name} --slot {plan.slot}",
     )
@@ -53,9 +57,9 @@ def _compared(run: Run) -> tuple[list[str], str]:
     return bad or unseen(new, old, site.canary_share(stage)), f"canary: {new}\nold release: {old}"
 
 
-def _no_canary(run: Run) -> str:
-    """Let no visitor get the canary any more; what visitors get then, in words."""
+def _no_canary(run: Run) -> tuple[int, str]:
+    """Let no visitor get the canary any more; on how many proxies that is in doubt, and what visitors get, in words."""
     with unbroken():
         stuck = run.at.fleet.each(run.plan.proxy, lambda remote: nginx.canary(remote, "")).failures
     state = switching.now_get(run.plan, stuck, "all visitors get the old release again")
-    return "; ".join([state, *map(str, stuck.values())])
+    return len(stuck), "; ".join([state, *map(str, stuck.values())])

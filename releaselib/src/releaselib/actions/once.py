@@ -25,7 +25,7 @@ def run(run: Run, when: str) -> None:
         act = partial(slot.command, slot=plan.slot, line=once.command, timeout=once.timeout, name=name)
         results = run.at.fleet.each(hosts, act)
         serve = plan.release.version if run.switched else plan.live_version or "nothing"
-        results.require(f"hosts failed: {name}; visitors get {serve}", next_step=f"mend it, then fab {plan.action}")
+        results.require(f"hosts failed: {name}; visitors get {serve}", next_step=f"mend it, then {plan.command}")
         if hosts:
             run.record(Ran(name, [host.name for host in hosts], plan.release))
 
@@ -42,5 +42,5 @@ def require_programs(run: Run) -> None:
     serve = run.plan.live_version or "nothing"
     run.at.fleet.each(run.hosts[:1], act).require(
         f"hosts failed: what is to run after the switch; visitors get {serve}",
-        next_step=f"mend [app.run] of release.toml, then fab {run.plan.action}",
+        next_step=f"mend [app.run] of release.toml, then {run.plan.command}",
     )

@@ -93,7 +93,8 @@ def _of_commit(seen: Seen) -> Aim:
     if before and before.release and before.slot in {one.slot for one in view.proxy.values()}:
         say(f"going on with {before.what}, which some visitors get already")
         phases = tuple(name for name in PHASES[seen.action] if name in AFTER)
-        return Aim(seen.action, phases, before.release, before.slot, at.stage.app, live=before.live)
+        hosts = select(at.stage.app, "", wanted.exclude)
+        return Aim(seen.action, phases, before.release, before.slot, hosts, live=before.live)
     require_agreement(view)
     if before and before.release:
         say(f"going on with {before.what}")

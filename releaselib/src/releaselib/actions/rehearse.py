@@ -51,7 +51,7 @@ def drill(project: Project, stage: str, exclude: str = "") -> str:
         seen = checked_for(at, "rollback", Wanted(exclude=exclude))
         plan = planned(seen)
         at.clock.phase("")
-        so_far, last = sum(at.clock.seconds.values()), at.look(()).history.switch_seconds
+        so_far, last = sum(at.clock.seconds.values()), seen.view.history.switch_seconds
         if plan.phases[0].name != "switch":
             names = ", ".join(phase.name for phase in plan.phases)
             return f"a rollback to {plan.release.version} (slot {plan.slot}) is not warm: it would need {names}"

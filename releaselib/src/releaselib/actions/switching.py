@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence, Sized
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 from releaselib.actions import static
@@ -59,7 +60,8 @@ def _take_warm(run: Run) -> None:
     if len(run.hosts) < len(stage.app):
         some = f"{len(run.hosts)} of {len(stage.app)} hosts"
         say(f"slot {plan.slot} is served from {some}; fab deploy --missing --stage {stage.name} adds the others")
-    same = all(one.slots[plan.slot].servers == known.servers for one in run.view.proxy.values())
+    knows = [one.slots.get(plan.slot) for one in run.view.proxy.values()]  # nothing where a proxy was made anew
+    same = all(one and one.servers == known.servers for one in knows)
     if same and run.hosts == [host for host in stage.app if host.name in known.hosts]:
         run.serves = site.line(stage, plan.slot, known)
     else:
@@ -118,8 +120,8 @@ def join(run: Run) -> None:
     run.hosts = hosts
 
 
-def _sample(run: Run) -> None:
-    results = run.at.fleet.each(run.plan.proxy, proof.begin)
+def _sample(run: Run, *, before: bool = True) -> None:
+    results = run.at.fleet.each(run.plan.proxy, partial(proof.begin, before=before))
     run.samplers = results.succeeded
     results.require(NO_SAMPLES, next_step=MEND)
 
@@ -231,7 +233,7 @@ def prove(run: Run) -> None:
     """
     plan, each = run.plan, run.at.fleet.each
     if only_new := not run.samplers:
-        _sample(run)
+        _sample(run, before=False)
         _await_first(run)
         _tell_samplers(run)
     results = each(plan.proxy, lambda remote: proof.end(run.samplers[remote.host]))

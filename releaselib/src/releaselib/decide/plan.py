@@ -44,6 +44,11 @@ class Plan:
     files: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def command(self) -> str:
+        """What to type for the same once more."""
+        return f"fab {COMMANDS.get(self.action, self.action)}"
+
     def __str__(self) -> str:
         slots = f"slot {self.live or UNSET} -> {self.slot}"
         rows = [(phase.name, _few(phase.hosts), phase.what) for phase in self.phases]
@@ -96,6 +101,8 @@ PHASES = {
     "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
 }
+COMMANDS = {"join": "deploy --missing", "sync": "deploy --missing", "canary": "release --canary-only"}
+"""How to ask for an action that is no task of its own name."""
 AGAIN = ("stage", "before_start", "static", *SWITCH)
 """The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""
 COLD = ("health", "static")

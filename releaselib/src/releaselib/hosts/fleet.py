@@ -128,7 +128,8 @@ class Fleet:
     def each(self, hosts: Sequence[Host], act: Callable[[Remote], T]) -> Results[T]:
         """Act on every host, at most ``parallel`` at once; errors become failures.
 
-        An interrupt (ctrl-c) ends it at once: nobody waits for what still runs on the hosts.
+        An interrupt (ctrl-c) ends it: nobody waits for what still runs on the hosts, but for a connection that is
+        being made, which takes connect_timeout at most.
         """
         at_work: list[Host] = []
         done: list[Host] = []

@@ -18,15 +18,15 @@ ENDING = 10
 """Seconds for which the end of what holds the lock is waited for; without signs of life it ends by itself."""
 LOST = (OSError, ValueError, ReleaseError)
 """What is raised when the other end of a channel is gone, or closed."""
-Wrong = tuple[Callable[[Host, str], CommandFailed], Host, str]
-"""What went wrong, where, and why."""
+Wrong = tuple[Callable[[Host, str], CommandFailed], str]
+"""What went wrong on a host, and why."""
 
 
 class Lock:
     """The lock of a stage on those lock hosts where it was taken; ``found`` is what was found there.
 
     ``fence`` is its number, once it is held on all of them. From the first host on signs of life are sent, until it
-    is given up: a host that is slow must not cost the others the lock.
+    is given up: a host that is slow or gone must not cost the others the lock while a command goes on.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Lock:
         self._held: dict[Host, Running] = {}
         self._sending: dict[Host, threading.Lock] = {}
         self._sent, self._heard = Counter[Host](), Counter[Host]()
-        self._wrong: Wrong | None = None
+        self._wrong: dict[Host, Wrong] = {}
         self._over = threading.Event()
 
     @property
@@ -73,8 +73,7 @@ class Lock:
         self._require()
 
     def _require(self) -> None:
-        if self._wrong:
-            told, host, why = self._wrong
+        for host, (told, why) in self._wrong.items():
             raise told(host, why)
 
     def _say(self, host: Host, words: str) -> None:
@@ -89,38 +88,38 @@ class Lock:
     def _send(self, host: Host, words: str) -> None:
         with self._sending[host]:
             try:
-                if not self._wrong:
+                if host not in self._wrong:
                     self._held[host].send(words)
                     self._sent[host] += 1
             except LOST as error:
-                self._wrong = is_lost, host, str(error)
+                self._wrong[host] = is_lost, str(error)
 
     def _receive(self, host: Host, sent: int) -> None:
         """Hear the answers to so many lines; only whoever writes does, never a sign of life."""
         try:
             with patience(lambda: f"{host.name}: what holds the lock there has not answered yet"):
-                while self._heard[host] < sent and not self._wrong:
+                while self._heard[host] < sent and host not in self._wrong:
                     answer = self._held[host].receive()
                     self._heard[host] += 1
                     if not answer:
-                        self._wrong = is_lost, host, last_lines(self._held[host])
+                        self._wrong[host] = is_lost, last_lines(self._held[host])
                     elif answer != "done":
-                        self._wrong = not_written, host, answer
+                        self._wrong[host] = not_written, answer
         except LOST as error:
-            self._wrong = is_lost, host, str(error)
+            self._wrong[host] = is_lost, str(error)
 
     def _hear_the_rest(self, host: Host, running: Running) -> None:
         try:
             with patience(lambda: f"{host.name}: what holds the lock there has not answered yet"):
                 done = running.finish()
         except LOST as error:
-            self._wrong = is_lost, host, str(error)
+            self._wrong[host] = is_lost, str(error)
             return
         answers = done.stdout.splitlines()
         if others := [answer for answer in answers if answer != "done"]:
-            self._wrong = not_written, host, others[0]
+            self._wrong[host] = not_written, others[0]
         elif self._heard[host] + len(answers) < self._sent[host]:
-            self._wrong = is_lost, host, done.last_lines
+            self._wrong[host] = is_lost, done.last_lines
 
     def release(self) -> None:
         """Give it up, and wait for the end of what holds it there; of what hangs not for ever."""

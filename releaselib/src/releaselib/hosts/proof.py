@@ -11,11 +11,11 @@ ENOUGH = 20
 """Requests that every proxy must have answered after the switch before it counts as proved."""
 
 
-def begin(remote: Remote) -> Running:
-    """Start sampling through a proxy, and go on: see :func:`await_first`."""
+def begin(remote: Remote, *, before: bool = True) -> Running:
+    """Start sampling through a proxy, and go on: see :func:`await_first`. Whether it is ``before`` a switch."""
     stage = remote.stage
     asked = {"url": stage.loopback, "host": stage.host_header, "path": stage.health, "status": stage.health_status}
-    return start(remote, "proof_sample.sh", **asked, enough=ENOUGH)
+    return start(remote, "proof_sample.sh", **asked, enough=ENOUGH, before="yes" if before else "no")
 
 
 def await_first(remote: Remote, running: Running) -> None:

@@ -87,6 +87,7 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
     loaded 10 || {
         log=/var/log/nginx/error.log
         [ "$nginx_of" = system ] || log=$nginx/error.log
+        if run_python "$nginx_ask_py" 0 "$probe/-/config" "$digest" 2>/dev/null; then taken=yes; fi
         as_root tail -n 5 "$log" >&2 || true
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }

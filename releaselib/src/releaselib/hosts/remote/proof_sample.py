@@ -1,5 +1,5 @@
-"""proof_sample.py URL HOST PATH STATUS ENOUGH: request after request, about 100 a second. An answer of 400 and more is
-a failure, unless it is STATUS; so is a redirect, unless the old release answered by one already.
+"""proof_sample.py URL HOST PATH STATUS ENOUGH BEFORE: request after request, about 100 a second. An answer of 400 and
+more is a failure, unless it is STATUS; so is a redirect, unless BEFORE a switch the old release answered by one.
 
 Says "sampling" after its FIRST answers, of which those that fail show that the old release does. A line "switched"
 on standard input opens the second bucket; it ends when that holds ENOUGH requests, or standard input ends.
@@ -17,6 +17,7 @@ from common_http import get
 
 URL, HOST, PATH = sys.argv[1:4]
 STATUS, ENOUGH = int(sys.argv[4]), int(sys.argv[5])
+BEFORE = sys.argv[6] == "yes"
 FIRST = 5
 FINE = {STATUS, *range(200, 300)}
 
@@ -35,7 +36,7 @@ def sample(counts, when):
     begun = time.monotonic()
     try:
         status, reason, _, body = get(URL.partition("://")[2], PATH, {"Host": HOST}, 10)
-        if when == "first" and status < 400:
+        if BEFORE and when == "first" and status < 400:
             FINE.add(status)
         words = "" if status in FINE else "answered %s %s" % (status, reason)
     except Exception as error:
