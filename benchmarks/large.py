@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machine import measured
-from peers import HERE, WAYS, compare, sent
+from peers import HERE, WAYS, compare, known, sent
 from release import setting
 from stepwise import PYTHON
 from switch import APP
@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("hosts", type=int, nargs="?", default=3, help="how many app hosts (default: 3)")
     parser.add_argument("--megabytes", type=int, default=300, help="of all wheels together (default: 300)")
     parser.add_argument("--rounds", type=int, default=2, help="how often each act is done (default: 2)")
-    parser.add_argument("--ways", default=",".join(WAYS), help="only these peers (default: all, %(default)s)")
+    parser.add_argument(
+        "--ways", type=known, default=",".join(WAYS), help="only these peers (default: all, %(default)s)"
+    )
     wanted = parser.parse_args()
     if reason := supported():
         sys.exit(f"no hosts can be made here: {reason}")
@@ -64,8 +66,8 @@ def main() -> None:
         head = ["", "seconds", "CPU seconds", "MB that the index sent a host"]
         rows = [[act, *(spread(values) for values in zip(*runs, strict=True))] for act, runs in found.items()]
         print(table(head, rows), end="\n\n", flush=True)
-        if ways := [way for way in wanted.ways.split(",") if way]:
-            compare(made, made.peer(share=True), ways, wanted.rounds, HERE / "large.json")
+        if wanted.ways:
+            compare(made, made.peer(share=True), wanted.ways, wanted.rounds, HERE / "large.json")
 
 
 def one(team: Team, act: str, megabytes: int, number: int) -> list[float]:

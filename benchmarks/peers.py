@@ -48,16 +48,22 @@ Numbers = dict[str, dict[str, list[float]]]
 """Of each way and kind of run: seconds, CPU seconds, and MB that the index sent a host."""
 
 
+def known(text: str) -> list[str]:
+    """The ways that an argument names. Raises ArgumentTypeError for others."""
+    found = [way for way in text.split(",") if way]
+    if unknown := set(found) - set(WAYS):
+        raise argparse.ArgumentTypeError(f"no such way: {', '.join(sorted(unknown))}")
+    return found
+
+
 def main() -> None:
     """Measure and print, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hosts", type=sizes, nargs="?", default=[10], help="how many app hosts: 10,50 (default: 10)")
     parser.add_argument("--rounds", type=int, default=2, help="how often each way is taken (default: 2)")
-    parser.add_argument("--ways", default=",".join(WAYS), help="only these (default: all, %(default)s)")
+    parser.add_argument("--ways", type=known, default=",".join(WAYS), help="only these (default: all, %(default)s)")
     parser.add_argument("--plot", type=Path, help="draw these stored numbers, and measure nothing")
     wanted = parser.parse_args()
-    if unknown := set(ways := wanted.ways.split(",")) - set(WAYS):
-        parser.error(f"no such way: {', '.join(unknown)}")
     if wanted.plot:
         draw(wanted.plot)
         return
@@ -69,7 +75,7 @@ def main() -> None:
             made.grow(size, processes=1)
             peer = peer or made.peer(share=True)
             peer.app = made.app
-            compare(made, peer, ways, wanted.rounds, STORED)
+            compare(made, peer, wanted.ways, wanted.rounds, STORED)
 
 
 def peers() -> Path:
