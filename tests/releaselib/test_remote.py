@@ -106,6 +106,7 @@ LENT = {"slot_run.py": {"supervisor"}, "slot_console.py": {"supervisor"}, "slot_
 """What is there besides for a program that runs in the virtualenv of the tools."""
 LENT |= {f"{name}.py": {"common_http"} for name in ("health", "nginx_ask", "proof_sample")}
 LENT |= {f"{name}.py": {"common_rpc"} for name in ("slot_pause", "slot_resume")}
+LENT["health.py"].add("common_rpc")
 """Or what is put into it."""
 
 

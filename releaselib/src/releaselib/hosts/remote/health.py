@@ -7,14 +7,13 @@ JSON: {"targets": ["127.0.0.1:8800" or "127.0.0.1:8802/path", ...], "path": "/he
 Prints what those that are not healthy answered last, as JSON: {target: words}.
 """
 
-import contextlib
 import json
-import socket
 import sys
 import threading
 import time
 
 from common_http import get
+from common_rpc import knock, rpc
 
 WANTED = json.load(sys.stdin)
 TIMEOUT = float((*sys.argv[1:], WANTED["timeout"])[0])
@@ -58,22 +57,11 @@ def wait(target):
 
 
 def hopeless():
-    """Whether the supervisor has given up a process (XML-RPC, as its manual has it)."""
-    import http.client  # here: the import takes longer than most starts
-    import xmlrpc.client
-
-    class Unix(http.client.HTTPConnection):
-        def connect(self):
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.connect(WANTED["wake"])
-
-    transport = xmlrpc.client.Transport()
-    transport.make_connection = Unix
+    """Whether the supervisor has given up a process."""
     try:
-        told = xmlrpc.client.ServerProxy("http://localhost", transport).supervisor.getAllProcessInfo()
-    except Exception:  # it does not listen yet
+        return b">FATAL<" in rpc(WANTED["wake"], "getAllProcessInfo", 5)
+    except OSError:  # it does not listen yet
         return False
-    return any(process["statename"] == "FATAL" for process in told)
 
 
 def watch():
@@ -88,8 +76,7 @@ def wake():
     a second when nothing happens."""
     end = time.monotonic() + 5
     while WANTED["wake"] and time.monotonic() < end and not GIVEN_UP.wait(0.05):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
-            knock.connect(WANTED["wake"])
+        knock(WANTED["wake"])
 
 
 def ask():
