@@ -10,10 +10,16 @@ ENDING = ".%s.pyc" % sys.implementation.cache_tag
 RARE = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter"}
 RARE |= {"distutils", "encodings", "pydoc_data", "curses", "turtledemo", "msilib", "__phello__"}
 
-for path, folders, files in os.walk(LIBRARY):
+for path, folders, _ in os.walk(LIBRARY):
     folders[:] = [name for name in folders if name not in RARE]
-    if os.path.basename(path) == "__pycache__":
-        kept = FOLDER + os.path.dirname(path)
-        os.makedirs(kept, exist_ok=True)
-        for name in {name for name in files if name.endswith(ENDING)}.difference(os.listdir(kept)):
-            os.symlink(os.path.join(path, name), os.path.join(kept, name))
+    if "__pycache__" not in folders:
+        continue
+    folders.remove("__pycache__")
+    made, kept = os.path.join(path, "__pycache__"), FOLDER + path
+    if not folders and not os.path.exists(kept):
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        os.symlink(made, kept)  # one link, as each takes its time
+        continue
+    os.makedirs(kept, exist_ok=True)
+    for name in {name for name in os.listdir(made) if name.endswith(ENDING)}.difference(os.listdir(kept)):
+        os.symlink(os.path.join(made, name), os.path.join(kept, name))
