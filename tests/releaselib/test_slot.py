@@ -35,7 +35,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import at_start, check, question
-from releaselib.hosts.scripts import text
+from releaselib.hosts.scripts import program, text
 from releaselib.hosts.supervisor import configuration
 from releaselib.index import of
 from releaselib.wheels.resolve import Target, pins, resolve, tools
@@ -588,7 +588,8 @@ ANEW: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
     "a setting less": (variables(KEY="1"), {}, "", ""),
     "another variable of the login": ({}, {}, "export LC_ALL=C.UTF-8", ""),
     "another limit": ({}, {}, "ulimit -S -c 12", ""),
-    "another configuration of its own": ({}, {}, "", "minfds=512"),
+    "another configuration of its own, below its processes": ({}, {}, "", "[supervisord]\numask=027\n"),
+    "other files of its configuration": ({}, {}, "", "[include]\nfiles=nothing.conf\n"),
 }
 
 
@@ -605,7 +606,7 @@ def test_a_supervisord_that_would_be_another_one_is_started_anew(
     with running(where, plain, **first) as before:
         shop = Shop(where, "1.1")
         content = shop.content("b", **then)
-        content["supervisord.conf"] = content["supervisord.conf"].replace("nodaemon=false", own or "nodaemon=false")
+        content["supervisord.conf"] += own
         scripts_with(monkeypatch, "common.sh", "umask 022", f"umask 022; {login}")
         assert slot.stage_release(plain, "b", content, uv(where.index)) == "built"
         assert shop.answer("b") == "1.1"
@@ -638,15 +639,61 @@ def test_a_release_that_fails_over_a_running_one_is_told_as_any_other(
         assert all_of(where) == ([supervisord(where)] if "can't" in told else []), "none waits for ever"
 
 
-def test_a_supervisord_that_waited_when_its_script_was_killed_is_taken_over(where: Stage, plain: Remote) -> None:
+MOMENTS = {
+    "before it is known to wait": 'if [ -e "$folder.new/run/supervisor.sock" ]',
+    "before the new folder is in place": 'mv -T "$folder.new"',
+    "before the release is installed": "# --- 72",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("by", ["KILL", "TERM"])
+def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
+    where: Stage, plain: Remote, moment: str, by: str
+) -> None:
     with running(where, plain) as before:
         with pytest.MonkeyPatch.context() as patch:
-            scripts_with(patch, "slot_stage.sh", "# --- 72", "kill -KILL $$ # --- 72")
+            scripts_with(patch, "slot_stage.sh", moment, f"kill -{by} $$; {moment}")
             with pytest.raises(CommandFailed):
                 slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
-        assert (all_of(where), (folder(where, "b") / "healthy").exists()) == ([before], False)
+        assert all_of(where) == ([before] if by == "KILL" else []), "only a killed script leaves it"
         slot.stage_release(plain, "b", Shop(where, "1.2").content("b"), uv(where.index))
-        assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [before])
+        assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
+
+
+def test_a_slot_that_waits_is_started_with_the_configuration_that_lies_there(where: Stage, plain: Remote) -> None:
+    with running(where, plain), pytest.MonkeyPatch.context() as patch:
+        scripts_with(patch, "slot_stage.sh", "# --- 73", "kill -KILL $$ # --- 73")
+        with pytest.raises(CommandFailed):
+            slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        slot.act(plain, "start", "b")
+        check(plain, "b", 20)
+        assert Shop(where, "1.1").answer("b") == "1.1"
+
+
+def test_a_process_that_is_ending_already_is_waited_for(where: Stage, plain: Remote) -> None:
+    stubborn = Shop(where, "1.5", first="import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    conf = stubborn.content("b")["supervisord.conf"].replace("stopwaitsecs=40", "stopwaitsecs=3")
+    slot.stage_release(plain, "b", stubborn.content("b", **{"supervisord.conf": conf}), uv(where.index))
+    before = supervisord(where)
+    (child,) = Path(f"/proc/{before}/task/{before}/children").read_text().split()
+    names: dict[str, Any] = {"__name__": "common_rpc"}
+    exec(program("common_rpc"), names)
+    with pytest.raises(OSError, match="no answer to stopAllProcesses"):
+        names["rpc"](str(folder(where, "b") / "run/supervisor.sock"), "stopAllProcesses", 0.2)
+    assert Path(f"/proc/{child}").exists()
+    slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+    assert not Path(f"/proc/{child}").exists()
+    assert (Shop(where, "1.1").answer("b"), all_of(where)) == ("1.1", [before])
+    real.end_slots(where, "b")
+
+
+def test_a_slot_goes_on_with_a_restart_of_the_machine_when_a_release_finds_no_room(where: Stage, plain: Remote) -> None:
+    with running(where, plain):
+        with pytest.raises(CommandFailed, match="its files cannot be written"):
+            slot.stage_release(plain, "b", Shop(where, "1.1").content("b", run="a file"), uv(where.index))
+        assert (folder(where, "b") / "runs").exists()
+        assert Shop(where, "1.0").answer("b") == "1.0"
 
 
 BROKEN = {

@@ -103,11 +103,14 @@ start_live() { # start_live FOLDER
 stop_slot() { # stop_slot FOLDER
     rm -f "$1/runs"
     alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
-    pid=$(cat "$1/run/supervisord.pid")
-    kill -TERM "$pid" 2>/dev/null || true
-    run_python "$common_knock_py" "$pid" "$1/run/supervisor.sock" || true
-    longest=$(sed -n 's/^stopwaitsecs *= *\([0-9]*\).*/\1/p' "$1/supervisord.conf" | sort -n | tail -n 1)
-    wait_gone "$pid" $((${longest:-40} + 5)) # it waits for its processes itself
+    end_supervisord "$(cat "$1/run/supervisord.pid")" "$1"
+}
+
+end_supervisord() { # end_supervisord PID FOLDER
+    kill -TERM "$1" 2>/dev/null || true
+    run_python "$common_knock_py" "$1" "$2/run/supervisor.sock" || true
+    longest=$(sed -n 's/^stopwaitsecs *= *\([0-9]*\).*/\1/p' "$2/supervisord.conf" 2>/dev/null | sort -n | tail -n 1)
+    wait_gone "$1" $((${longest:-40} + 5)) # it waits for its processes itself
 }
 
 # Have a link lead elsewhere at once: rename(2), so that it is never gone.

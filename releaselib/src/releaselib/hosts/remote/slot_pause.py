@@ -1,18 +1,26 @@
 """slot_pause.py NEW OLD: ends the processes of the slot OLD. Its supervisord waits for NEW, in which its socket and its
-pid are then, where one that is started now would be just the same; else nothing happens.
+pid are then, where one that is started now would be just the same. Else it is as it was, or partly ended.
 
 To start one costs as much as a quarter of all else that a release does on a host.
 """
 
+import contextlib
 import os
 import re
 import sys
+import time
 
 from common_rpc import read, rpc
 
 NEW, OLD = sys.argv[1:]
 OWN = re.compile(rb"(SSH_\w+|XDG_SESSION\w*|NETRC|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)=")
 """What belongs to one login, and what start_slot sets."""
+CONF = "/supervisord.conf"
+PROCESSES = b"[program:", b"[group:", b"[eventlistener:", b"[fcgi-program:"
+SPECIAL = re.compile(rb"^(\[include\]|\[eventlistener:|priority *=)", re.MULTILINE)
+"""What is in no file that is looked at, or ends in an order of its own."""
+STOP = re.compile(rb"^stopwaitsecs *= *(\d+)", re.MULTILINE)
+AT_WORK = re.compile(rb">(RUNNING|STARTING|STOPPING|BACKOFF)<")
 
 
 def inherited(pid):
@@ -29,16 +37,32 @@ def inherited(pid):
 
 def told(folder):
     """What its files tell it at its start, and not again: settings, and all of its configuration but the processes."""
-    return read(folder + "/environment"), read(folder + "/supervisord.conf").partition(b"[program:")[0]
+    sections = re.split(rb"^(?=\[)", read(folder + CONF), flags=re.MULTILINE)
+    return read(folder + "/environment"), [one for one in sections if not one.startswith(PROCESSES)]
 
 
-pid = read(OLD + "/run/supervisord.pid").strip().decode()
-if told(OLD) == told(NEW) and inherited(pid) == inherited("self"):
-    limits = re.findall(rb"^stopwaitsecs *= *(\d+)", read(OLD + "/supervisord.conf"), re.MULTILINE)
+def end_processes(seconds):
+    """End all, and those that start again meanwhile: what has ended by itself does so at the next turn."""
+    end, quiet = time.monotonic() + seconds, 0
+    while quiet < 2:
+        at_work = AT_WORK.search(rpc(OLD + "/run/supervisor.sock", "getAllProcessInfo", 5))
+        quiet = 0 if at_work else quiet + 1
+        if at_work:
+            rpc(OLD + "/run/supervisor.sock", "stopAllProcesses", max(1, end - time.monotonic()))
+            if time.monotonic() > end:
+                raise OSError("its processes do not end")
+            time.sleep(0.02)
+
+
+pid, before, after = (read(path) for path in (OLD + "/run/supervisord.pid", OLD + CONF, NEW + CONF))
+alike = told(OLD) == told(NEW) and inherited(pid.strip().decode()) == inherited("self")
+if alike and not SPECIAL.search(before + after):
     try:
-        rpc(OLD + "/run/supervisor.sock", "stopAllProcesses", max(map(int, limits or [40])) + 5)
-        os.link(OLD + "/run/supervisor.sock", NEW + "/run/supervisor.sock")
-        with open(NEW + "/run/supervisord.pid", "w") as file:
-            file.write(pid)  # without a line's end, by which slot_resume.py tells it from its own
+        with open(NEW + "/run/supervisord.pid", "wb") as file:  # first: what is told to end nothing is known of else
+            file.write(pid.strip())  # without a line's end, by which slot_resume.py tells it from its own
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(OLD + "/runs")
+        end_processes(max(map(int, STOP.findall(before) or [40])) + 5)
+        os.link(OLD + "/run/supervisor.sock", NEW + "/run/supervisor.sock")  # last: by it that is known to be done
     except OSError as error:
         print(error, file=sys.stderr)

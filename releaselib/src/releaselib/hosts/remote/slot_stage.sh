@@ -59,23 +59,27 @@ healthy_already() {
         run_python "$health_py" 0 <"$folder/health.json" >/dev/null
 }
 
+# What waits for this slot, without processes, ends with this script; or with the next one, when this one was killed.
+waits= # its pid
+end_waiting() {
+    [ -n "$waits" ] || [ -s "$folder.new/run/supervisord.pid" ] || return 0
+    pid=${waits:-$(cat "$folder.new/run/supervisord.pid")}
+    waits=
+    ! grep -aqsF -- "$folder/supervisord.conf" "/proc/$pid/cmdline" || (end_supervisord "$pid" "$folder") || true
+}
+
 # --- 70: a slot's folder, empty but for its files; unless it is there already
+end_waiting
 rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
 # With what the index is read: uv, pip and slot_fetch.py find it there.
-waits=no # whether a supervisord without processes does
-end_waiting() {
-    [ $waits = no ] || (stop_slot "$folder") || true
-    waits=no
-}
 trap 'rm -f "$folder/netrc" "$folder.new/netrc"; end_waiting' EXIT
 trap 'exit 1' HUP INT TERM
 holds=no
 if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
 if [ $holds = no ] && [ "$start" = yes ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
     # One Python does both, as each costs its start: what runs here ends once the files are written.
-    rm -f "$folder/runs"
     kind=$(run_python "$common_unpack_py
 $slot_pause_py" "$folder.new" "$folder")
 else
@@ -87,7 +91,11 @@ if [ $holds = yes ]; then
     echo kept
     exit 0
 fi
-if [ -e "$folder.new/run/supervisor.sock" ]; then waits=yes; else stop_slot "$folder"; fi
+if [ -e "$folder.new/run/supervisor.sock" ]; then
+    waits=$(cat "$folder.new/run/supervisord.pid")
+else
+    stop_slot "$folder"
+fi
 rm -rf "$folder"
 mv -T "$folder.new" "$folder"
 export NETRC="$folder/netrc"
@@ -103,7 +111,7 @@ if [ -n "$uv_url" ]; then
     }
 fi
 own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
-if [ $waits = yes ] && ! alive "$folder/run/supervisord.pid" "$own_tools/"; then end_waiting; fi
+if [ -n "$waits" ] && ! alive "$folder/run/supervisord.pid" "$own_tools/"; then end_waiting; fi
 if ! whole "$own_tools"; then
     end_waiting
     [ ! -e "$own_tools" ] || rm -rf "$cache" # uv links the same files into each virtualenv: they are broken there, too
@@ -127,7 +135,7 @@ until_healthy() { # until_healthy PROGRAM ARGUMENTS...: $answers is what those s
 code=3
 if [ "$start" = no ]; then
     code=0
-elif [ $waits = yes ]; then
+elif [ -n "$waits" ]; then
     touch "$folder/runs" # after a reboot, too
     code=0
     until_healthy "$slot_resume_py
@@ -139,7 +147,7 @@ if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
     code=0
     until_healthy "$health_py" || code=$?
 fi
-waits=no
+waits=
 
 # --- 74: health
 if [ $code -ne 0 ]; then
