@@ -12,8 +12,9 @@ import pytest
 
 import real
 from releaselib import config
-from releaselib.actions import planning, programs, switching
-from releaselib.actions.planning import Seen, planned
+from releaselib.actions import check, planning, programs, switching
+from releaselib.actions.check import Seen
+from releaselib.actions.planning import planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import Session
 from releaselib.config.inventory import Host
@@ -97,12 +98,12 @@ def test_only_what_makes_a_page_on_the_forge_needs_a_token_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
     monkeypatch.delenv("GITLAB_TOKEN", raising=False)
-    monkeypatch.setattr(planning, "checked", lambda *asked: (real.seen({}), None))
+    monkeypatch.setattr(check, "checked", lambda *asked: (real.seen({}), None))
     stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1"])
     project = config.Project(root=tmp_path, name=real.PROJECT, forge=Forge(kind="gitlab", release=True))
     at = Session(project, stage, Fleet(stage))
     with pytest.raises(Refused, match="no token for GitLab") if action == "release" else nullcontext():
-        planning.checked_for(at, action, Wanted())
+        check.checked_for(at, action, Wanted())
 
 
 PROGRAMS = {"tidy": {"command": "x", "live_only": True}, "clock": {"command": "x", "one_host": True}}

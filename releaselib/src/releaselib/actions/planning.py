@@ -2,75 +2,22 @@
 
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from releaselib.actions import wheels
-from releaselib.actions.check import checked
-from releaselib.actions.session import Session, now, who
+from releaselib.actions.check import Seen
+from releaselib.actions.session import now, who
 from releaselib.config.inventory import Host, select
-from releaselib.config.stage import Stage
 from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
 from releaselib.decide.plan import AFTER, AGAIN, COLD, PHASES, Aim, Plan, make
 from releaselib.decide.problems import require_agreement
-from releaselib.decide.release import Release, Wanted
+from releaselib.decide.release import Release
 from releaselib.decide.slots import idle_slot, known_slot, rollback_slot
-from releaselib.decide.view import View
 from releaselib.errors import ConfigError, Refused
 from releaselib.hosts import health, nginx, site, supervisor
 from releaselib.progress import say
-from releaselib.wheels import source
-from releaselib.wheels.source import Source
-
-
-@dataclass
-class Seen:
-    """What a plan is made from; who needs to see more than was looked at looks again."""
-
-    at: Session
-    action: str
-    wanted: Wanted
-    view: View
-    source: Source | None = None
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """The app hosts that are meant: see :func:`meant`."""
-        return meant(self.at.stage, self.action, self.wanted)
-
-    def all(self) -> View:
-        """The view with the app hosts, too."""
-        if self.at.stage.proxy and not self.view.app:
-            self.view, _ = checked(self.at, self.hosts, needs_index=False)
-        return self.view
-
-
-def meant(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
-    """The app hosts that an action is for; a switch is for all but those excluded. Raises ConfigError. Pure."""
-    return select(stage.app, "" if action in ("switch", "rollback") else wanted.hosts, wanted.exclude)
-
-
-def looked_at(stage: Stage, action: str, wanted: Wanted) -> tuple[Host, ...]:
-    """The app hosts that an action needs to see. Going back and switching need the proxies alone, as long
-    as they know enough. Pure.
-    """
-    hosts = meant(stage, action, wanted)
-    return () if stage.proxy and "stage" not in PHASES[action] else hosts
-
-
-def checked_for(at: Session, action: str, wanted: Wanted) -> Seen:
-    """The check before an action, of what that needs: see :func:`releaselib.actions.check.checked`."""
-    hosts = looked_at(at.stage, action, wanted)
-    if "build" not in PHASES[action]:
-        view, _ = checked(at, hosts, needs_index="stage" in PHASES[action])
-        return Seen(at, action, wanted, view)
-    if action == "release" and not at.stage.local:  # a quickdeploy makes no page there
-        from releaselib.actions import repository  # here: see release.py
-
-        repository.require_token(at.project)
-    view, found = checked(at, hosts, lambda: source.find(at.project.root, wanted.ref))
-    return Seen(at, action, wanted, view, found)
 
 
 def planned(seen: Seen) -> Plan:

@@ -1,7 +1,8 @@
 """Rehearsals, which change nothing on hosts: whatever would stop a release, and how long a rollback would take."""
 
 from releaselib import index
-from releaselib.actions.planning import checked_for, planned
+from releaselib.actions.check import checked_for
+from releaselib.actions.planning import planned
 from releaselib.actions.session import session
 from releaselib.actions.status import notes
 from releaselib.actions.wheels import require_dependencies

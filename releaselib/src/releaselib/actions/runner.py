@@ -8,9 +8,10 @@ from pathlib import Path
 
 from releaselib import hooks
 from releaselib.actions import early, workers
+from releaselib.actions.check import checked_for, looked_at
 from releaselib.actions.machines import Hosts
 from releaselib.actions.phases import ACTS
-from releaselib.actions.planning import checked_for, looked_at, planned
+from releaselib.actions.planning import planned
 from releaselib.actions.run import Run
 from releaselib.actions.session import now, session, who
 from releaselib.actions.slots import beside_live
