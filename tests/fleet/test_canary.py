@@ -61,7 +61,7 @@ def test_a_good_canary_is_followed_by_all(shop: Shop, capsys: pytest.CaptureFixt
 def test_a_bad_canary_comes_back_by_itself(shop: Shop) -> None:
     before = shop.served()
     with shop.reloading(), readers(shop) as seen, shop.wrong("errors", *shop.app):
-        text = shop.failed(5, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
+        text = shop.failed(6, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
         assert shop.served() == before
         failed = len(seen.failed)
         wait = len(seen.answers)
@@ -93,7 +93,7 @@ def test_a_proxy_that_dies_during_the_canary_leaves_no_canary_on_the_others(
     before, (kept, lost) = shop.served(), shop.proxy
     once(monkeypatch, canary, "worse", lost.power_off)
     with shop.mortal(lost), shop.reloading():
-        text = shop.failed(6, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
+        text = shop.failed(5, release.release, wanted(shop), stage=CANARY | {"canary_seconds": 60})
         assert f"what visitors get cannot be watched; in doubt: 1 of 2 proxies; {lost.address}:" in text
         assert not (kept.root / FOLDER / "nginx/canary").is_symlink()
     assert shop.served() == before
