@@ -246,7 +246,14 @@ def test_a_slot_that_a_crash_cut_off_is_told_as_it_is(tmp_path: Path) -> None:
         (folder / "run/supervisord.pid").write_text("1")
     (tmp_path / "slots/c/healthy").touch()
     found = facts(tmp_path, ports={name: [] for name in "abcd"})["slots"]
-    nothing: dict[str, Any] = {"pid": "1", "release": None, "running": False, "healthy": False, "live": []}
+    nothing: dict[str, Any] = {
+        "pid": "1",
+        "alive": False,
+        "release": None,
+        "running": False,
+        "healthy": False,
+        "live": [],
+    }
     assert found.pop("c") == {**nothing, "release": {"version": "1.0"}, "healthy": True}
     assert found == {"a": nothing, "b": nothing, "d": {**nothing, "pid": ""}}
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -664,14 +664,35 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
         assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
 
 
-def test_a_slot_that_waits_is_started_with_the_configuration_that_lies_there(where: Stage, plain: Remote) -> None:
-    with running(where, plain), pytest.MonkeyPatch.context() as patch:
-        scripts_with(patch, "slot_stage.sh", "# --- 73", "kill -KILL $$ # --- 73")
-        with pytest.raises(CommandFailed):
-            slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+@pytest.mark.parametrize(
+    ("moment", "version"), [('if [ -e "$folder.new/run', "1.0"), ("# --- 73", "1.1")], ids=["as it was", "half made"]
+)
+def test_a_slot_whose_release_was_killed_is_not_running_and_is_started_with_what_lies_there(
+    where: Stage, plain: Remote, moment: str, version: str
+) -> None:
+    with running(where, plain):
+        with pytest.MonkeyPatch.context() as patch:
+            scripts_with(patch, "slot_stage.sh", moment, f"kill -KILL $$; {moment}")
+            with pytest.raises(CommandFailed):
+                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        (app,) = look(Fleet(where), where.app).app.values()
+        assert not app.slots["b"].running
+        with pytest.raises(CommandFailed, match="the slot is stopped"):
+            slot.act(plain, "restart", "b")
         slot.act(plain, "start", "b")
-        check(plain, "b", 20)
-        assert Shop(where, "1.1").answer("b") == "1.1"
+        wait_for(lambda: answers(where, version), "the start")
+        before = supervisord(where)
+        assert all_of(where) == [before]
+        assert (folder(where, "b") / "runs").exists(), "after a restart of the machine, too"
+        expected = "kept" if version == "1.0" else "built"
+        assert slot.stage_release(plain, "b", Shop(where, version).content("b"), uv(where.index)) == expected
+        assert (supervisord(where) == before, Shop(where, version).answer("b")) == (expected == "kept", version)
+
+
+def answers(where: Stage, version: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return Shop(where, version).answer("b") == version
+    return False
 
 
 def test_a_process_that_is_ending_already_is_waited_for(where: Stage, plain: Remote) -> None:

@@ -72,6 +72,7 @@ wait_gone() { # wait_gone PID SECONDS
 # was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
 # links the same file into each slot.
 start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
+    touch "$1/runs" # after a reboot, too
     ( # the settings are in the environment of its processes, and of nothing else
         set -- "$1" "$cache/bytecode" # before them: one of them may be called cache
         # shellcheck source=/dev/null
@@ -82,7 +83,6 @@ start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the 
         cat "$1/log/start.log" >&2
         fail 73 "supervisord does not start"
     }
-    touch "$1/runs" # after a reboot, too
     start_live "$1" >&2
 }
 
@@ -109,7 +109,7 @@ stop_slot() { # stop_slot FOLDER
 end_supervisord() { # end_supervisord PID FOLDER
     kill -TERM "$1" 2>/dev/null || true
     run_python "$common_knock_py" "$1" "$2/run/supervisor.sock" || true
-    longest=$(sed -n 's/^stopwaitsecs *= *\([0-9]*\).*/\1/p' "$2/supervisord.conf" 2>/dev/null | sort -n | tail -n 1)
+    longest=$(sed -n 's/^stopwaitsecs *[=:] *\([0-9]*\).*/\1/p' "$2/supervisord.conf" 2>/dev/null | sort -n | tail -n 1)
     wait_gone "$1" $((${longest:-40} + 5)) # it waits for its processes itself
 }
 

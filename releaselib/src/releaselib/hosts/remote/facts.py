@@ -85,14 +85,15 @@ def family(pid):
 def slot(name):
     folder = os.path.join(PATHS["slots"], name)
     pid = read(os.path.join(folder, "run", "supervisord.pid")).strip()
-    running = bool(pid) and os.path.join(folder, "supervisord.conf") in command(pid)
+    alive = bool(pid) and os.path.join(folder, "supervisord.conf") in command(pid)
+    running = alive and os.path.exists(os.path.join(folder, "runs"))  # else it waits for a release that was cut off
     try:
         release = json.loads(read(os.path.join(folder, "release.json")))
     except ValueError:  # none, or cut off by a crash
         release = None
     healthy = os.path.exists(os.path.join(folder, "healthy"))
     live = read(os.path.join(folder, "live")).split()
-    return {"pid": pid, "release": release, "running": running, "healthy": healthy, "live": live}
+    return {"pid": pid, "alive": alive, "release": release, "running": running, "healthy": healthy, "live": live}
 
 
 def ports(slots):
@@ -100,13 +101,13 @@ def ports(slots):
     found = []
     sockets = listeners()
     wanted = {sockets[port] for numbers in WANTED["ports"].values() for port in numbers if port in sockets}
-    running = [slots[name]["pid"] for name in slots if slots[name]["running"]]
+    running = [slots[name]["pid"] for name in slots if slots[name]["alive"]]
     holders = owners(wanted, [child for pid in running for child in children(pid)])
     for name, numbers in WANTED["ports"].items():
         for port in numbers:
             if port in sockets:
                 pid = holders.get(sockets[port], "")
-                mine = slots[name]["running"] and slots[name]["pid"] in family(pid)
+                mine = slots[name]["alive"] and slots[name]["pid"] in family(pid)
                 words = command(pid) if pid else ""
                 found.append({"port": port, "slot": name, "pid": pid, "command": words, "ours": mine})
     return found

@@ -18,6 +18,8 @@ for slot in $chosen; do
         esac
         continue
     fi
+    # One that was left waiting by a release that was killed has the configuration from before it.
+    [ "$action" = status ] || [ -e "$folder/runs" ] || stop_slot "$folder"
     case $action in
         remove | shutdown | start) ;;
         *)
@@ -35,8 +37,6 @@ for slot in $chosen; do
             ;;
         shutdown) stop_slot "$folder" ;;
         start)
-            # One that waited for a release that was killed has the configuration from before it.
-            [ "$(wc -l 2>/dev/null <"$folder/run/supervisord.pid")" != 0 ] || stop_slot "$folder"
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || start_slot "$folder"
             # shellcheck disable=SC2046
             control "$folder" start $(at_work) 9>&-

@@ -69,7 +69,7 @@ end_waiting() {
 }
 
 # --- 70: a slot's folder, empty but for its files; unless it is there already
-end_waiting
+[ -e "$folder/runs" ] || end_waiting
 rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
