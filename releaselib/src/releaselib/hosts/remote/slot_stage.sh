@@ -136,10 +136,10 @@ code=3
 if [ "$start" = no ]; then
     code=0
 elif [ -n "$waits" ]; then
-    touch "$folder/runs" # after a reboot, too
     code=0
     until_healthy "$slot_resume_py
 $health_py" "$folder" || code=$?
+    [ $code -eq 3 ] || touch "$folder/runs" # after a reboot, too
 fi
 if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
     end_waiting
