@@ -24,7 +24,7 @@ from releaselib.config.tables import Index
 from releaselib.decide.journal import Failed, written
 from releaselib.decide.release import Wanted
 from releaselib.errors import HostsFailed, ReleaseError
-from releaselib.hosts import facts, hops, lock, nginx, proof, slot, ssh
+from releaselib.hosts import facts, hops, lock, nginx, proof, scripts, slot, ssh
 from releaselib.hosts.connection import Unreachable
 from releaselib.hosts.fleet import Fleet
 from releaselib.index import pypiserver
@@ -881,6 +881,23 @@ def test_a_host_that_is_off_is_left_out_of_the_way_back(shop: Shop, capsys: pyte
     with shop.reloading():
         release.join(shop.configured(), "test")
     assert "look at" not in shop.status()
+
+
+def test_a_slot_whose_processes_a_killed_release_had_ended_is_told_as_stopped_and_can_be_gone_back_to(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every app host the script is killed while the supervisord of the slot waits for the next release."""
+    shop.release_again(shop.warm())
+    again, there = shop.warm(), scripts.text
+    moment = 'if [ -e "$folder.new/run/supervisor.sock" ]'
+    with monkeypatch.context() as patch:
+        patch.setattr(scripts, "text", lambda name: there(name).replace(moment, f"kill -KILL $$; {moment}"))
+        shop.refused(6, release.deploy, Wanted(version=again, slot=shop.idle), stage={"health_timeout": 31})
+    assert f"slot {shop.idle}: {again}" not in shop.status()
+    report = release.rollback(shop.configured(), "test")
+    assert (report.version, report.failed, shop.served()) == (again, 0, {again})
+    for host in shop.app:
+        assert (host.root / FOLDER / "slots" / shop.live / "runs").exists(), "after a restart, too"
 
 
 # --- what an error advises
