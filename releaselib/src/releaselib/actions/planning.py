@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from releaselib.actions import wheels
-from releaselib.actions.check import Seen
+from releaselib.actions.check import Seen, meant
 from releaselib.actions.session import now, who
-from releaselib.config.inventory import Host, select
+from releaselib.config.inventory import Host
 from releaselib.decide import versions
 from releaselib.decide.budget import Budget
 from releaselib.decide.journal import Began
@@ -40,7 +40,7 @@ def _of_commit(seen: Seen) -> Aim:
     if before and before.release and before.slot in {one.slot for one in view.proxy.values()}:
         say(f"going on with {before.what}, which some visitors get already")
         phases = tuple(name for name in PHASES[seen.action] if name in AFTER)
-        hosts = select(at.stage.app, "", wanted.exclude)
+        hosts = meant(at.stage, "switch", wanted)
         return Aim(seen.action, phases, before.release, before.slot, hosts, live=before.live)
     require_agreement(view)
     if before and before.release:

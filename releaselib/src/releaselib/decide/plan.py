@@ -101,7 +101,7 @@ PHASES = {
     "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
 }
-COMMANDS = {"join": "deploy --missing", "sync": "deploy --missing", "canary": "release --canary-only"}
+COMMANDS = {"join": "deploy --missing", "sync": "nginx.sync", "canary": "release --canary-only"}
 """How to ask for an action that is no task of its own name."""
 AGAIN = ("stage", "before_start", "static", *SWITCH)
 """The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""

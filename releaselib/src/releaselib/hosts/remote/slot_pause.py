@@ -16,7 +16,7 @@ NEW, OLD = sys.argv[1:]
 OWN = re.compile(rb"(SSH_\w+|XDG_SESSION\w*|NETRC|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)=")
 """What belongs to one login, and what start_slot sets."""
 CONF = "/supervisord.conf"
-PROCESSES = b"[program:", b"[group:", b"[eventlistener:", b"[fcgi-program:"
+PROCESSES = b"[program:", b"[group:", b"[fcgi-program:"
 SPECIAL = re.compile(rb"^(\[include\]|\[eventlistener:|priority *[=:])", re.MULTILINE | re.IGNORECASE)
 """What is in no file that is looked at, or ends in an order of its own."""
 STOP = re.compile(rb"^stopwaitsecs *[=:] *(\d+)", re.MULTILINE | re.IGNORECASE)
