@@ -889,6 +889,8 @@ def test_a_slot_whose_processes_a_killed_release_had_ended_is_told_as_stopped_an
     """On every app host the script is killed while the supervisord of the slot waits for the next release."""
     shop.release_again(shop.warm())
     again, there = shop.warm(), scripts.text
+    # What a restart of a host started has another environment, and waits for none.
+    slots.supervise(shop.configured(), "test", "reload", Wanted(slot=shop.idle), yes=True)
     moment = 'if [ -e "$folder.new/run/supervisor.sock" ]'
     with monkeypatch.context() as patch:
         patch.setattr(scripts, "text", lambda name: there(name).replace(moment, f"kill -KILL $$; {moment}"))

@@ -13,7 +13,7 @@ import time
 from common_rpc import read, rpc
 
 NEW, OLD = sys.argv[1:]
-OWN = re.compile(rb"(SSH_\w+|XDG_SESSION\w*|NETRC|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)=")
+OWN = re.compile(rb"(SSH_\w+|XDG_SESSION\w*|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)=")
 """What belongs to one login, and what start_slot sets."""
 CONF = "/supervisord.conf"
 PROCESSES = b"[program:", b"[group:", b"[fcgi-program:"

@@ -5,13 +5,16 @@ need_python
 folder=$slots/$slot
 lock_host
 
-# Nothing in the environment of this host may name another index.
-for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
-export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
-export UV_CACHE_DIR="$cache"
-# The index is asked through the proxy that the stage names, or else directly, whatever the host has set.
-unset HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy NO_PROXY no_proxy
-if [ -n "$egress" ]; then export http_proxy="$egress" https_proxy="$egress"; else export no_proxy='*'; fi
+# Not the environment of the whole script: supervisord and the app start with what the login has.
+from_index() ( # from_index COMMAND WORDS...: nothing in the environment of this host may name another index
+    for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+    export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
+    export UV_CACHE_DIR="$cache" NETRC="$folder/netrc"
+    # It is asked through the proxy that the stage names, or else directly, whatever the host has set.
+    unset HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy NO_PROXY no_proxy
+    if [ -n "$egress" ]; then export http_proxy="$egress" https_proxy="$egress"; else export no_proxy='*'; fi
+    "$@"
+)
 
 make_virtualenv() { # make_virtualenv FOLDER
     if [ -n "$uv" ]; then "$uv" venv -q --python "$python" "$1"; else "$python" -m venv "$1"; fi
@@ -98,14 +101,13 @@ else
 fi
 rm -rf "$folder"
 mv -T "$folder.new" "$folder"
-export NETRC="$folder/netrc"
 
 # --- 71: the tools of the host, made once and kept: uv, and supervisor in a virtualenv of its own, which
 # belongs to the interpreter it was made with and is made again when that is another one, or gone
 uv=
 if [ -n "$uv_url" ]; then
     uv=$tools/uv-$uv_sha256
-    has_size "$uv" || run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" || {
+    has_size "$uv" || from_index run_python "$slot_fetch_py" "$uv_url" "$uv_sha256" "$uv" || {
         [ $? -ne 70 ] || no_room "$uv"
         fail 71 "cannot fetch uv from the index"
     }
@@ -116,8 +118,8 @@ if ! whole "$own_tools"; then
     end_waiting
     [ ! -e "$own_tools" ] || rm -rf "$cache" # uv links the same files into each virtualenv: they are broken there, too
     rm -rf "$own_tools"
-    make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
-    install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
+    from_index make_virtualenv "$own_tools" || fail 71 "cannot make the virtualenv of the tools"
+    from_index install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
     run_python "$slot_bytecode_py" "$cache/bytecode" || true # it saves time, and nothing else
     sync -f "$own_tools" # a power cut leaves them whole, or not ready
     listed "$own_tools" >"$own_tools/ready"
@@ -125,8 +127,8 @@ fi
 ln -sfn "$own_tools" "$folder/tools"
 
 # --- 72: the release
-make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slot"
-install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
+from_index make_virtualenv "$folder/venv" || fail 72 "cannot make the virtualenv of the slot"
+from_index install_wheels "$folder/venv" "$folder/requirements.txt" || fail 72 "cannot install the release"
 
 # --- 73: its processes, and their health
 until_healthy() { # until_healthy PROGRAM ARGUMENTS...: $answers is what those say that are not in time
