@@ -37,14 +37,21 @@ run_python() { # run_python PROGRAM ARGUMENTS...
     "$python" -IS -c "$@"
 }
 
+# The first line of a file, which cat would tell in a process of its own: each of these takes a millisecond of every host.
+line_of() { # line_of FILE: sets line; fails where there is none
+    line=
+    { IFS= read -r line <"$1"; } 2>/dev/null || [ -n "$line" ]
+}
+
 # One release at a time works on a host; another waits for it. Frees itself with the process. Whoever comes
 # with a lower fence than one that was here before has lost the lock of the stage to somebody.
 lock_host() {
-    mkdir -p "$prefix" && [ -w "$prefix" ] || no_room "$prefix"
+    [ -d "$prefix" ] || mkdir -p "$prefix" || no_room "$prefix"
+    [ -w "$prefix" ] || no_room "$prefix"
     exec 9>"$host_lock"
     flock -w 60 9 || fail 75 "another release is at work on this host (held: $host_lock)"
-    highest=$(cat "$fence_file" 2>/dev/null || true)
-    case $highest in '' | *[!0-9]*) highest=0 ;; esac # a power cut left it half written
+    line_of "$fence_file" || true
+    case $line in '' | *[!0-9]*) highest=0 ;; *) highest=$line ;; esac # a power cut left it half written
     [ "$fence" -ge "$highest" ] || fail 81 "the lock of the stage was taken by somebody else meanwhile"
     [ "$fence" -eq "$highest" ] || {
         echo "$fence" >"$fence_file.new" && mv -fT "$fence_file.new" "$fence_file"
@@ -54,7 +61,7 @@ lock_host() {
 # A pid file outlives a power cut, and its number may be another process by then: so its command must
 # be the one that is meant.
 alive() { # alive PIDFILE WORDS
-    [ -s "$1" ] && grep -aqsF -- "$2" "/proc/$(cat "$1")/cmdline"
+    line_of "$1" && line_of "/proc/$line/cmdline" && case $line in *"$2"*) ;; *) return 1 ;; esac
 }
 
 # Wait until a pid is gone: for so many seconds politely, then by force.
@@ -72,7 +79,7 @@ wait_gone() { # wait_gone PID SECONDS
 # was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
 # links the same file into each slot.
 start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
-    touch "$1/runs" # after a reboot, too
+    : >"$1/runs" # after a reboot, too
     ( # the settings are in the environment of its processes, and of nothing else
         set -- "$1" "$cache/bytecode" # before them: one of them may be called cache
         # shellcheck source=/dev/null

@@ -6,8 +6,9 @@ folder=$slots/$slot
 lock_host
 
 # Not the environment of the whole script: supervisord and the app start with what the login has.
-from_index() ( # from_index COMMAND WORDS...: nothing in the environment of this host may name another index
-    for name in $(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+others=$(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p') # they may name another index
+from_index() ( # from_index COMMAND WORDS...
+    for name in $others; do unset "$name"; done
     export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
     export UV_CACHE_DIR="$cache" NETRC="$folder/netrc"
     # It is asked through the proxy that the stage names, or else directly, whatever the host has set.
@@ -44,7 +45,7 @@ host_of() { # host_of URL
 }
 
 has_size() { # has_size FILE: whether it is as long as when it was made
-    [ -s "$1" ] && [ "$(cat "$1.size" 2>/dev/null)" -eq "$(wc -c <"$1")" ] 2>/dev/null # an older library wrote no size
+    line_of "$1.size" && [ "$line" -eq "$(wc -c <"$1")" ] 2>/dev/null # an older library wrote no size
 }
 
 listed() ( # listed FOLDER: its files by size, without those behind links that lead nowhere any more
@@ -54,7 +55,7 @@ listed() ( # listed FOLDER: its files by size, without those behind links that l
 )
 
 whole() { # whole FOLDER: whether the tools in it are as they were made; to start each would cost three Pythons
-    [ "$(cat "$1/ready" 2>/dev/null)" = "$(listed "$1")" ]
+    line_of "$1/ready" && [ "$line" = "$(listed "$1")" ]
 }
 
 healthy_already() {
@@ -68,19 +69,20 @@ end_waiting() {
     [ -n "$waits" ] || [ -s "$folder.new/run/supervisord.pid" ] || return 0
     pid=${waits:-$(cat "$folder.new/run/supervisord.pid")}
     waits=
-    ! grep -aqsF -- "$folder/supervisord.conf" "/proc/$pid/cmdline" || (end_supervisord "$pid" "$folder") || true
+    line_of "/proc/$pid/cmdline" || return 0
+    case $line in *"$folder/supervisord.conf"*) (end_supervisord "$pid" "$folder") || true ;; esac
 }
 
 # --- 70: a slot's folder, empty but for its files; unless it is there already
 [ -e "$folder/runs" ] || end_waiting
-rm -rf "$folder.new"
+[ ! -e "$folder.new" ] || rm -rf "$folder.new"
 mkdir -p "$folder.new/run" "$folder.new/log" "$tools" "$cache" || no_room "$folder.new"
 chmod 0700 "$folder.new" "$folder.new/run" # what the app writes there, its logs too, is for its user alone
 # With what the index is read: uv, pip and slot_fetch.py find it there.
 trap 'rm -f "$folder/netrc" "$folder.new/netrc"; end_waiting' EXIT
 trap 'exit 1' HUP INT TERM
 holds=no
-if [ "$(cat "$folder/healthy" 2>/dev/null)" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
+if line_of "$folder/healthy" && [ "$line" = "$digest" ] && { [ "$start" = no ] || healthy_already; }; then holds=yes; fi
 if [ $holds = no ] && [ "$start" = yes ] && alive "$folder/run/supervisord.pid" "$folder/supervisord.conf"; then
     # One Python does both, as each costs its start: what runs here ends once the files are written.
     kind=$(run_python "$common_unpack_py
@@ -95,7 +97,8 @@ if [ $holds = yes ]; then
     exit 0
 fi
 if [ -e "$folder.new/run/supervisor.sock" ]; then
-    waits=$(cat "$folder.new/run/supervisord.pid")
+    line_of "$folder.new/run/supervisord.pid"
+    waits=$line
 else
     stop_slot "$folder"
 fi
@@ -112,7 +115,7 @@ if [ -n "$uv_url" ]; then
         fail 71 "cannot fetch uv from the index"
     }
 fi
-own_tools=$tools/$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum | cut -c 1-16)
+own_tools=$tools/$(printf %.16s "$({ printf '%s\n' "$kind" && cat "$folder/tools.txt"; } | sha256sum)")
 if [ -n "$waits" ] && ! alive "$folder/run/supervisord.pid" "$own_tools/"; then end_waiting; fi
 if ! whole "$own_tools"; then
     end_waiting
@@ -141,7 +144,7 @@ elif [ -n "$waits" ]; then
     code=0
     until_healthy "$slot_resume_py
 $health_py" "$folder" || code=$?
-    [ $code -eq 3 ] || touch "$folder/runs" # after a reboot, too
+    [ $code -eq 3 ] || : >"$folder/runs" # after a reboot, too
 fi
 if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
     end_waiting
