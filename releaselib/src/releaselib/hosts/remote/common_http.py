@@ -44,7 +44,7 @@ def get(place, path, headers, seconds):
     lines = [*headers.items(), *((name, value) for name, value in own.items() if name.lower() not in given)]
     words = ["GET %s HTTP/1.1" % path, *("%s: %s" % line for line in lines), "", ""]
     end = time.monotonic() + seconds
-    # As bytes: of a text Python would ask its rules for names in other letters, whose import takes longer than the answer.
+    # As bytes: for a text Python imports its rules for names in other letters, which takes longer than the answer.
     with socket.create_connection((address.strip("[]").encode("ascii"), int(port)), seconds) as connection:
         connection.sendall("\r\n".join(words).encode("latin-1"))
         with io.BufferedReader(Answer(connection, end), 65536) as answer:
