@@ -583,10 +583,11 @@ def test_a_supervisord_goes_on_with_the_next_release(where: Stage, plain: Remote
 
 
 def test_it_starts_with_the_same_environment_whoever_starts_it(where: Stage, plain: Remote) -> None:
-    """What a release asks the index with would reach the app until the next restart, and no longer."""
+    """What a release asks the index with would reach the app until somebody else starts its supervisord."""
     with running(where, plain) as first:
         of_release = Path(f"/proc/{first}/environ").read_bytes()
         slot.act(plain, "reload", "b")
+        wait_for(lambda: answers(where, "1.0"), "the start")
         again = supervisord(where)
         names = re.compile(rb"(?:^|\0)((?!PWD|OLDPWD|SHLVL|_=)\w+=[^\0]*)")
         assert sorted(names.findall(of_release)) == sorted(names.findall(Path(f"/proc/{again}/environ").read_bytes()))
@@ -603,6 +604,9 @@ ANEW: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
     "a setting less": (variables(KEY="1"), {}, "", ""),
     "another variable of the login": ({}, {}, "export LC_ALL=C.UTF-8", ""),
     "another limit": ({}, {}, "ulimit -S -c 12", ""),
+    "another niceness": ({}, {}, "renice -n 1 -p $$ >&2", ""),
+    "other CPUs": ({}, {}, "taskset -cp 0 $$ >&2", ""),
+    "another variable of a name that a login's have, too": ({}, {}, "export SSH_KEY_FILE=x", ""),
     "another configuration of its own, below its processes": ({}, {}, "", "[supervisord]\numask=027\n"),
     "other files of its configuration": ({}, {}, "", "[include]\nfiles=nothing.conf\n"),
 }
@@ -626,6 +630,17 @@ def test_a_supervisord_that_would_be_another_one_is_started_anew(
         assert slot.stage_release(plain, "b", content, uv(where.index)) == "built"
         assert shop.answer("b") == "1.1"
         assert all_of(where) == [supervisord(where)] != [before]
+
+
+def test_a_comparison_that_fails_costs_another_start_and_no_more(
+    where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(where, plain) as before:
+        scripts_with(monkeypatch, "slot_pause.py", "alike = told", "raise ValueError; alike = told")
+        monkeypatch.setattr(scripts, "program", scripts.program.__wrapped__)  # it remembers
+        assert slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index)) == "built"
+        assert (Shop(where, "1.1").answer("b"), all_of(where)) == ("1.1", [supervisord(where)])
+        assert supervisord(where) != before
 
 
 def scripts_with(patch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:

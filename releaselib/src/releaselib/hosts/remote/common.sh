@@ -61,7 +61,10 @@ lock_host() {
 # A pid file outlives a power cut, and its number may be another process by then: so its command must
 # be the one that is meant.
 alive() { # alive PIDFILE WORDS
-    line_of "$1" && line_of "/proc/$line/cmdline" && case $line in *"$2"*) ;; *) return 1 ;; esac
+    line_of "$1" && runs_as "$line" "$2"
+}
+runs_as() { # runs_as PID WORDS
+    line_of "/proc/$1/cmdline" && case $line in *"$2"*) ;; *) return 1 ;; esac
 }
 
 # Wait until a pid is gone: for so many seconds politely, then by force.
@@ -79,7 +82,7 @@ wait_gone() { # wait_gone PID SECONDS
 # was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
 # links the same file into each slot.
 start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the lock
-    : >"$1/runs" # after a reboot, too
+    command : >"$1/runs" || no_room "$1/runs" # after a reboot, too; without "command" the shell would end there
     ( # the settings are in the environment of its processes, and of nothing else
         set -- "$1" "$cache/bytecode" # before them: one of them may be called cache
         # shellcheck source=/dev/null

@@ -13,31 +13,38 @@ import time
 from common_rpc import read, rpc
 
 NEW, OLD = sys.argv[1:]
-OWN = re.compile(rb"(SSH_\w+|XDG_SESSION\w*|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)=")
+OWN = re.compile(
+    rb"(SSH_(CLIENT|CONNECTION|TTY|AUTH_SOCK|AGENT_PID|ORIGINAL_COMMAND|USER_AUTH)|XDG_SESSION\w*"
+    rb"|PWD|OLDPWD|SHLVL|_|PYTHONPYCACHEPREFIX)="
+)
 """What belongs to one login, and what start_slot sets."""
 CONF = "/supervisord.conf"
 PROCESSES = b"[program:", b"[group:", b"[fcgi-program:"
 SPECIAL = re.compile(rb"^(\[include\]|\[eventlistener:|priority *[=:])", re.MULTILINE | re.IGNORECASE)
 """What is in no file that is looked at, or ends in an order of its own."""
 STOP = re.compile(rb"^stopwaitsecs *[=:] *(\d+)", re.MULTILINE | re.IGNORECASE)
+STATUS = (b"Uid:", b"Gid:", b"Groups:", b"NoNewPrivs:", b"Cpus_allowed:")
 AT_WORK = re.compile(rb">(RUNNING|STARTING|STOPPING|BACKOFF)<")
 
 
 def inherited(pid):
-    """What a process has from whoever started it: environment, without the settings; limits; user and groups."""
+    """What a process has from whoever started it: environment, without the settings; limits; niceness; user, groups,
+    CPUs."""
     names = re.findall(rb"^export (\w+)=", read(OLD + "/environment"), re.MULTILINE)
     environment = [one for one in read("/proc/%s/environ" % pid).split(b"\0") if not OWN.match(one)]
     status = read("/proc/%s/status" % pid).splitlines()
     return (
         sorted(one for one in environment if one.partition(b"=")[0] not in names),
         read("/proc/%s/limits" % pid),
-        [line for line in status if line.startswith((b"Uid:", b"Gid:", b"Groups:"))],
+        read("/proc/%s/oom_score_adj" % pid),
+        os.getpriority(os.PRIO_PROCESS, 0 if pid == "self" else int(pid)),
+        [line for line in status if line.startswith(STATUS)],
     )
 
 
 def told(folder):
     """What its files tell it at its start, and not again: settings, and all of its configuration but the processes."""
-    sections = re.split(rb"^(?=\[)", read(folder + CONF), flags=re.MULTILINE)
+    sections = re.split(rb"\n(?=\[)", read(folder + CONF))
     return read(folder + "/environment"), [one for one in sections if not one.startswith(PROCESSES)]
 
 
@@ -55,14 +62,14 @@ def end_processes(seconds):
 
 
 pid, before, after = (read(path) for path in (OLD + "/run/supervisord.pid", OLD + CONF, NEW + CONF))
-alike = told(OLD) == told(NEW) and inherited(pid.strip().decode()) == inherited("self")
-if alike and not SPECIAL.search(before + after):
-    try:
+try:
+    alike = told(OLD) == told(NEW) and inherited(pid.strip().decode()) == inherited("self")
+    if alike and not SPECIAL.search(before + after):
         with open(NEW + "/run/supervisord.pid", "wb") as file:  # first: what is told to end nothing is known of else
             file.write(pid.strip())  # without a line's end, by which slot_resume.py tells it from its own
         with contextlib.suppress(FileNotFoundError):
             os.remove(OLD + "/runs")
         end_processes(max(map(int, STOP.findall(before) or [40])) + 5)
         os.link(OLD + "/run/supervisor.sock", NEW + "/run/supervisor.sock")  # last: by it that is known to be done
-    except OSError as error:
-        print(error, file=sys.stderr)
+except (OSError, ValueError) as error:
+    print(error, file=sys.stderr)

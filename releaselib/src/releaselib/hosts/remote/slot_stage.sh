@@ -5,7 +5,7 @@ need_python
 folder=$slots/$slot
 lock_host
 
-# Not the environment of the whole script: supervisord and the app start with what the login has.
+# Not the environment of the whole script: supervisord and the app start with what the login has (and a longer PATH).
 others=$(env | sed -n 's/^\(UV_[A-Z_]*\)=.*/\1/p; s/^\(PIP_[A-Z_]*\)=.*/\1/p') # they may name another index
 from_index() ( # from_index COMMAND WORDS...
     for name in $others; do unset "$name"; done
@@ -45,7 +45,7 @@ host_of() { # host_of URL
 }
 
 has_size() { # has_size FILE: whether it is as long as when it was made
-    line_of "$1.size" && [ "$line" -eq "$(wc -c <"$1")" ] 2>/dev/null # an older library wrote no size
+    [ -s "$1" ] && line_of "$1.size" && [ "$line" -eq "$(wc -c <"$1")" ] 2>/dev/null # an older library wrote no size
 }
 
 listed() ( # listed FOLDER: its files by size, without those behind links that lead nowhere any more
@@ -69,8 +69,7 @@ end_waiting() {
     [ -n "$waits" ] || [ -s "$folder.new/run/supervisord.pid" ] || return 0
     pid=${waits:-$(cat "$folder.new/run/supervisord.pid")}
     waits=
-    line_of "/proc/$pid/cmdline" || return 0
-    case $line in *"$folder/supervisord.conf"*) (end_supervisord "$pid" "$folder") || true ;; esac
+    ! runs_as "$pid" "$folder/supervisord.conf" || (end_supervisord "$pid" "$folder") || true
 }
 
 # --- 70: a slot's folder, empty but for its files; unless it is there already
@@ -97,7 +96,7 @@ if [ $holds = yes ]; then
     exit 0
 fi
 if [ -e "$folder.new/run/supervisor.sock" ]; then
-    line_of "$folder.new/run/supervisord.pid"
+    line_of "$folder.new/run/supervisord.pid" || fail 73 "nothing says which supervisord waits for slot $slot"
     waits=$line
 else
     stop_slot "$folder"
@@ -125,7 +124,7 @@ if ! whole "$own_tools"; then
     from_index install_wheels "$own_tools" "$folder/tools.txt" || fail 71 "cannot install the tools"
     run_python "$slot_bytecode_py" "$cache/bytecode" || true # it saves time, and nothing else
     sync -f "$own_tools" # a power cut leaves them whole, or not ready
-    listed "$own_tools" >"$own_tools/ready"
+    listed "$own_tools" >"$own_tools/ready" || no_room "$own_tools/ready"
 fi
 ln -sfn "$own_tools" "$folder/tools"
 
@@ -144,7 +143,7 @@ elif [ -n "$waits" ]; then
     code=0
     until_healthy "$slot_resume_py
 $health_py" "$folder" || code=$?
-    [ $code -eq 3 ] || : >"$folder/runs" # after a reboot, too
+    [ $code -eq 3 ] || command : >"$folder/runs" || no_room "$folder/runs" # after a reboot, too
 fi
 if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
     end_waiting
@@ -166,6 +165,6 @@ if [ $code -ne 0 ]; then
     fail 74 "$answers"
 fi
 boot_entry "$folder"
-echo "$digest" >"$folder/healthy.new"
+echo "$digest" >"$folder/healthy.new" || no_room "$folder/healthy.new"
 mv -f "$folder/healthy.new" "$folder/healthy" # whole, or not there at all
 echo built
