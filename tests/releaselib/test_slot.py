@@ -741,8 +741,9 @@ def test_a_process_that_is_ending_already_is_waited_for(where: Stage, plain: Rem
 
 def test_a_slot_goes_on_with_a_restart_of_the_machine_when_a_release_finds_no_room(where: Stage, plain: Remote) -> None:
     with running(where, plain):
-        with pytest.raises(CommandFailed, match="its files cannot be written"):
+        with pytest.raises(CommandFailed, match="its files cannot be written") as caught:
             slot.stage_release(plain, "b", Shop(where, "1.1").content("b", run="a file"), uv(where.index))
+        assert caught.value.next_step.startswith("make room there"), "the app's logs have no word of it"
         assert (folder(where, "b") / "runs").exists()
         assert Shop(where, "1.0").answer("b") == "1.0"
 

@@ -40,6 +40,8 @@ CODES = {
     TIMED_OUT: "it was given up; there it may go on to its own end",
 }
 """Exit code of any script -> what it means."""
+NEXT = {70: "make room there, or have the user that logs in write there, then run it again"}
+"""Exit code -> what to do, whatever was asked for."""
 
 
 @functools.cache
@@ -85,7 +87,7 @@ def call(
     done = remote.run(argv, "" if given is None else json.dumps(given), seconds=seconds)
     if done.code:
         words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
-        raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=next_step)
+        raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=NEXT.get(done.code, next_step))
     return done.stdout
 
 
