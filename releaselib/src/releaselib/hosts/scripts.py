@@ -87,7 +87,9 @@ def call(
     done = remote.run(argv, "" if given is None else json.dumps(given), seconds=seconds)
     if done.code:
         words = CODES.get(done.code, f"{name} failed (exit code {done.code})")
-        raise CommandFailed(f"{remote.host.name}: {words}", cause=done.last_lines, next_step=NEXT.get(done.code, next_step))
+        raise CommandFailed(
+            f"{remote.host.name}: {words}", cause=done.last_lines, next_step=NEXT.get(done.code, next_step)
+        )
     return done.stdout
 
 
