@@ -785,14 +785,14 @@ def test_a_connection_ends_with_a_program_that_is_killed(machines: Machines) -> 
 
 TALK = """
 import os, signal
-def told(*_): os.write(1, b"size %d %d\\n" % os.get_terminal_size())  # print may be interrupted by itself
-try:
-    signal.signal(signal.SIGWINCH, told)
-    told()
-    while True: signal.pause()
-except KeyboardInterrupt:
-    print("stopped", flush=True)
-    print("<" + input() + ">", os.isatty(0) and os.isatty(1) and os.isatty(2))
+asked = {signal.SIGWINCH, signal.SIGINT}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)  # one that came just before signal.pause() would wait for the next
+while True:
+    print("size %d %d" % os.get_terminal_size(), flush=True)
+    if signal.sigwait(asked) == signal.SIGINT:
+        break
+print("stopped", flush=True)
+print("<" + input() + ">", os.isatty(0) and os.isatty(1) and os.isatty(2))
 raise SystemExit(7)
 """
 TALKER = ("python3", "-c", TALK)

@@ -184,7 +184,7 @@ def uv(index: Index) -> File:
     return found
 
 
-OTHERS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL")
+OTHERS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "http_proxy")
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +204,11 @@ def remote(where: Stage) -> Remote:
 def staged(where: Stage) -> Shop:
     """A release that runs in slot a; it was staged while the environment named another index."""
     shop = Shop(where, "1.0")
-    content = shop.content("a")
+    content, installer = shop.content("a"), uv(where.index)
     with real.Web({}) as other, pytest.MonkeyPatch.context() as patch:
         for name in OTHERS:
             patch.setenv(name, other.url)
-        slot.stage_release(Fleet(where).remote(where.app[0]), "a", content, uv(where.index))
+        slot.stage_release(Fleet(where).remote(where.app[0]), "a", content, installer)
         shop.asked_elsewhere = other.seen
     return shop
 
@@ -282,6 +282,22 @@ def test_bytecode_is_kept_beside_the_slots_and_never_taken_for_that_of_another_r
     for path in library.glob(f"__pycache__/*.{sys.implementation.cache_tag}.pyc"):
         there = Path(where.prefix) / "cache/bytecode" / library.relative_to("/") / path.name
         assert there.resolve() == path.resolve(), "what Python has of its own library is not compiled again"
+    real.end_slots(where, "b")
+
+
+def test_bytecode_that_a_full_disk_cut_off_fails_one_release_and_not_the_next(
+    where: Stage, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    shop = Shop(where, "2.3")
+    slot.stage_release(remote, "b", shop.content("b"), uv(where.index))
+    kept = Path(where.prefix) / "cache/bytecode" / folder(where, "b").relative_to("/")
+    for path in kept.glob("venv/lib/*/site-packages/my_shop/*.pyc"):
+        path.write_bytes(path.read_bytes()[:20])
+    content = shop.content("b", environment=as_file([Setting("KEY", "1", "")]))
+    with pytest.raises(CommandFailed, match="marshal data too short"):
+        slot.stage_release(remote, "b", content, uv(where.index))
+    assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
     real.end_slots(where, "b")
 
 

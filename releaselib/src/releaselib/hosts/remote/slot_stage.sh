@@ -12,7 +12,8 @@ from_index() ( # from_index COMMAND WORDS...
     export PIP_CONFIG_FILE=/dev/null UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
     export UV_CACHE_DIR="$cache" NETRC="$folder/netrc"
     # It is asked through the proxy that the stage names, or else directly, whatever the host has set.
-    unset HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy NO_PROXY no_proxy
+    # Each by its name: for an address in numbers uv asks the proxy in spite of no_proxy='*'.
+    unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
     if [ -n "$egress" ]; then export http_proxy="$egress" https_proxy="$egress"; else export no_proxy='*'; fi
     "$@"
 )
@@ -162,6 +163,7 @@ if [ $code -ne 0 ]; then
         say "--- last lines of $log"
         tail -n 12 "$log" >&2
     done
+    rm -rf "$cache/bytecode$folder" # what a full disk cut off there would fail again and again
     fail 74 "$answers"
 fi
 boot_entry "$folder"
