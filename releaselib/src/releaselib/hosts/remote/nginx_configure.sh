@@ -46,7 +46,7 @@ left() { # left SECONDS PID...
     n=$((20 * $1))
     shift
     for pid; do
-        while grep -aqs 'worker process' "/proc/$pid/cmdline" && ! grep -aqs 'shutting down' "/proc/$pid/cmdline"; do
+        while runs_as "$pid" 'worker process' && ! runs_as "$pid" 'shutting down'; do
             [ "$n" -gt 0 ] || { echo "$pid" && return 1; }
             n=$((n - 1))
             sleep 0.05

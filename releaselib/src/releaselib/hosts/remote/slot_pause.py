@@ -31,13 +31,13 @@ def inherited(pid):
     """What a process has from whoever started it: environment, without the settings; limits; niceness; user, groups,
     CPUs."""
     names = re.findall(rb"^export (\w+)=", read(OLD + "/environment"), re.MULTILINE)
-    environment = [one for one in read("/proc/%s/environ" % pid).split(b"\0") if not OWN.match(one)]
-    status = read("/proc/%s/status" % pid).splitlines()
+    environment = [one for one in read("/proc/%d/environ" % pid).split(b"\0") if not OWN.match(one)]
+    status = read("/proc/%d/status" % pid).splitlines()
     return (
         sorted(one for one in environment if one.partition(b"=")[0] not in names),
-        read("/proc/%s/limits" % pid),
-        read("/proc/%s/oom_score_adj" % pid),
-        os.getpriority(os.PRIO_PROCESS, 0 if pid == "self" else int(pid)),
+        read("/proc/%d/limits" % pid),
+        read("/proc/%d/oom_score_adj" % pid),
+        os.getpriority(os.PRIO_PROCESS, pid),
         [line for line in status if line.startswith(STATUS)],
     )
 
@@ -63,7 +63,7 @@ def end_processes(seconds):
 
 pid, before, after = (read(path) for path in (OLD + "/run/supervisord.pid", OLD + CONF, NEW + CONF))
 try:
-    alike = told(OLD) == told(NEW) and inherited(pid.strip().decode()) == inherited("self")
+    alike = told(OLD) == told(NEW) and inherited(int(pid)) == inherited(os.getpid())
     if alike and not SPECIAL.search(before + after):
         with open(NEW + "/run/supervisord.pid", "wb") as file:  # first: what is told to end nothing is known of else
             file.write(pid.strip())  # without a line's end, by which slot_resume.py tells it from its own
