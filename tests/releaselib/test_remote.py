@@ -640,6 +640,19 @@ def test_a_release_is_not_staged_where_nothing_can_be_written(tmp_path: Path) ->
     )
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_disk_with_room_and_no_file_more_is_told_as_such(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3", "full", tmp_path], check=True)
+    try:
+        done = stage_it(tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert done.returncode == 70
+    assert re.search(
+        f"cannot write to {tmp_path}/\\S+ \\(as root; [1-9][0-9]+ KiB free on {tmp_path}, and no file more", done.stderr
+    )
+
+
 def test_a_uv_with_other_bytes_is_not_used(tmp_path: Path) -> None:
     with real.Web({"/uv.whl": (200, "not uv")}) as web:
         done = stage_it(tmp_path, uv=(f"{web.url}/uv.whl", "0" * 64))

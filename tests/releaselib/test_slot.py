@@ -301,6 +301,23 @@ def test_bytecode_that_a_full_disk_cut_off_fails_one_release_and_not_the_next(
     real.end_slots(where, "b")
 
 
+def test_bytecode_of_supervisord_that_a_full_disk_cut_off_fails_one_release_and_not_the_next(
+    where: Stage, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    content = Shop(where, "2.3").content("b")
+    slot.stage_release(remote, "b", content, uv(where.index))
+    real.end_slots(where, "b")
+    cut = list((Path(where.prefix) / "cache/bytecode").glob("**/site-packages/supervisor/options.*.pyc"))
+    for path in cut:
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(CommandFailed, match="marshal data too short"):
+        slot.stage_release(remote, "b", content, uv(where.index))
+    assert cut
+    assert slot.stage_release(remote, "b", content, uv(where.index)) == "built"
+    real.end_slots(where, "b")
+
+
 def test_no_other_index_is_asked_whatever_the_environment_says(staged: Shop) -> None:
     assert staged.asked_elsewhere == []
 
@@ -682,6 +699,7 @@ def test_a_release_that_fails_over_a_running_one_is_told_as_any_other(
         with pytest.raises(CommandFailed) as caught:
             slot.stage_release(plain, "b", content, uv(where.index))
         assert told in caught.value.cause.lower()
+        assert "no such process" not in caught.value.cause.lower(), "the cause, and not what came of it"
         assert all_of(where) == ([supervisord(where)] if "can't" in told else []), "none waits for ever"
 
 
@@ -705,6 +723,35 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
         assert all_of(where) == ([before] if by == "KILL" else []), "only a killed script leaves it"
         slot.stage_release(plain, "b", Shop(where, "1.2").content("b"), uv(where.index))
         assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS.values(), "# --- 73"], ids=[*MOMENTS, "before it goes on"])
+def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
+    where: Stage, plain: Remote, moment: str
+) -> None:
+    with running(where, plain):
+        with pytest.MonkeyPatch.context() as patch:
+            scripts_with(patch, "slot_stage.sh", moment, f"kill -KILL $$; {moment}")
+            with pytest.raises(CommandFailed):
+                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        assert len(all_of(where)) == 1
+        slot.act(plain, "remove", "b")
+        assert (all_of(where), list(Path(where.prefix).glob("slots/b*"))) == ([], [])
+
+
+def test_a_slot_whose_script_was_killed_while_it_waited_for_health_is_known_to_run(where: Stage, plain: Remote) -> None:
+    with running(where, plain) as before:
+        with pytest.MonkeyPatch.context() as patch:
+            stat = "open('/proc/%d/stat' % os.getppid()).read()"  # of the subshell whose output is read
+            kill = f"import os; os.kill(int({stat}.split(') ')[1].split()[1]), 9); "
+            scripts_with(patch, "health.py", "WANTED = ", f"{kill}WANTED = ")
+            patch.setattr(scripts, "program", scripts.program.__wrapped__)  # it remembers
+            with pytest.raises(CommandFailed):
+                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        (app,) = look(Fleet(where), where.app).app.values()
+        assert app.slots["b"].running
+        wait_for(lambda: answers(where, "1.1"), "its processes")
+        assert all_of(where) == [before]
 
 
 @pytest.mark.parametrize(

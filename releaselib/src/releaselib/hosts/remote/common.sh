@@ -15,6 +15,7 @@ fail() { # fail CODE WORDS...: what a code means stands in hosts/scripts.py
 
 no_room() { # no_room PATH: it cannot be written, for whatever reason
     free=$(df -Pk "$(dirname "$1")" 2>/dev/null | awk 'NR == 2 { print $4 " KiB free on " $6 }')
+    free=$free$(df -Pi "$(dirname "$1")" 2>/dev/null | awk 'NR == 2 && $2 > 0 && $4 == 0 { print ", and no file more" }')
     fail 70 "cannot write to $1 (as $(id -un); ${free:-there is no such folder})"
 }
 
@@ -60,8 +61,8 @@ lock_host() {
 
 # A pid file outlives a power cut, and its number may be another process by then: so its command must
 # be the one that is meant.
-alive() { # alive PIDFILE WORDS
-    line_of "$1" && runs_as "$line" "$2"
+alive() { # alive PIDFILE WORDS: sets pid
+    line_of "$1" && pid=$line && runs_as "$pid" "$2"
 }
 runs_as() { # runs_as PID WORDS
     line_of "/proc/$1/cmdline" && case $line in *"$2"*) ;; *) return 1 ;; esac
@@ -91,6 +92,7 @@ start_slot() { # start_slot FOLDER: its supervisord, which must not inherit the 
             exec "$1/tools/bin/supervisord" -c "$1/supervisord.conf" 9>&- </dev/null >"$1/log/start.log" 2>&1
     ) || {
         cat "$1/log/start.log" >&2
+        rm -rf "$cache/bytecode$tools" # what a full disk cut off there would fail again and again
         fail 73 "supervisord does not start"
     }
     start_live "$1" >&2
@@ -112,8 +114,9 @@ start_live() { # start_live FOLDER
 # somebody knocks at its socket.
 stop_slot() { # stop_slot FOLDER
     rm -f "$1/runs"
-    alive "$1/run/supervisord.pid" "$1/supervisord.conf" || return 0
-    end_supervisord "$(cat "$1/run/supervisord.pid")" "$1"
+    for made in "$1" "$1.new"; do # it may wait for a release that was killed before its folder had its name
+        ! alive "$made/run/supervisord.pid" "$1/supervisord.conf" || end_supervisord "$pid" "$1"
+    done
 }
 
 end_supervisord() { # end_supervisord PID FOLDER

@@ -10,18 +10,22 @@ at_work() { # what is to run in the slot: what starts with it, and what the live
 
 for slot in $chosen; do
     folder=$slots/$slot
+    # One that was left waiting by a release that was killed has the configuration from before it.
+    [ "$action" = status ] || [ -e "$folder/runs" ] || stop_slot "$folder"
+    if [ "$action" = remove ]; then
+        stop_slot "$folder"
+        rm -rf "$folder" "$folder.new"
+        continue
+    fi
     if [ ! -e "$folder/supervisord.conf" ]; then
         case $action in
-            remove) rm -rf "$folder" ;;
             shutdown | status) echo "slot $slot is empty" ;;
             *) fail 66 "slot $slot is empty: nothing to $action" ;;
         esac
         continue
     fi
-    # One that was left waiting by a release that was killed has the configuration from before it.
-    [ "$action" = status ] || [ -e "$folder/runs" ] || stop_slot "$folder"
     case $action in
-        remove | shutdown | start) ;;
+        shutdown | start) ;;
         *)
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || {
                 [ "$action" = status ] || [ "$action" = stop ] || fail 67 "slot $slot is stopped: nothing to $action"
@@ -31,10 +35,6 @@ for slot in $chosen; do
             ;;
     esac
     case $action in
-        remove)
-            stop_slot "$folder"
-            rm -rf "$folder"
-            ;;
         shutdown) stop_slot "$folder" ;;
         start)
             alive "$folder/run/supervisord.pid" "$folder/supervisord.conf" || start_slot "$folder"

@@ -1,5 +1,5 @@
-"""slot_resume.py FOLDER: has the supervisord that waits for this slot read its configuration and start the processes.
-Exit code 3 when it does not, or ends over it."""
+"""slot_resume.py FOLDER: has the supervisord that waits for this slot read its configuration and start the processes,
+and marks the slot as one that runs. Exit code 3 when it does not, or ends over it."""
 
 import os
 import sys
@@ -18,6 +18,9 @@ try:
             raise OSError("it does not start again")
         knock(FOLDER + "/run/supervisor.sock")
         time.sleep(0.01)
+    open(FOLDER + "/runs", "w").close()  # after a reboot, too; before health is waited for, as those processes run
+except ProcessLookupError:  # why it ended is told when another one is started
+    sys.exit(3)
 except (OSError, ValueError) as error:
     print(error, file=sys.stderr)
     sys.exit(3)

@@ -70,6 +70,7 @@ end_waiting() {
     [ -n "$waits" ] || [ -s "$folder.new/run/supervisord.pid" ] || return 0
     pid=${waits:-$(cat "$folder.new/run/supervisord.pid")}
     waits=
+    rm -f "$folder/runs" # it may have been told to go on
     ! runs_as "$pid" "$folder/supervisord.conf" || (end_supervisord "$pid" "$folder") || true
 }
 
@@ -144,7 +145,6 @@ elif [ -n "$waits" ]; then
     code=0
     until_healthy "$slot_resume_py
 $health_py" "$folder" || code=$?
-    [ $code -eq 3 ] || command : >"$folder/runs" || no_room "$folder/runs" # after a reboot, too
 fi
 if [ $code -eq 3 ]; then # none waits for this slot, or it ended over it
     end_waiting
