@@ -104,9 +104,7 @@ def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
 
 LENT = {"slot_run.py": {"supervisor"}, "slot_console.py": {"supervisor"}, "slot_schedule.py": {"cronsim"}}
 """What is there besides for a program that runs in the virtualenv of the tools."""
-LENT |= {f"{name}.py": {"common_http"} for name in ("health", "nginx_ask", "proof_sample")}
-LENT |= {f"{name}.py": {"common_rpc"} for name in ("slot_pause", "slot_resume")}
-LENT["health.py"].add("common_rpc")
+SIBLINGS = {name.removesuffix(".py") for name in PROGRAMS}
 """Or what is put into it."""
 
 
@@ -118,9 +116,10 @@ def test_a_program_can_be_run_by_the_oldest_python_of_a_host(name: str) -> None:
         for node in ast.walk(tree)
         for alias in (node.names if isinstance(node, ast.Import) else ())
     } | {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert imported <= sys.stdlib_module_names | LENT.get(name, set())
-    compile(program(name.removesuffix(".py")), name, "exec")
-    assert "from common_" not in program(name.removesuffix(".py")), "it comes with what it takes from there"
+    assert imported <= sys.stdlib_module_names | LENT.get(name, SIBLINGS)
+    whole = program(name.removesuffix(".py"))
+    compile(whole, name, "exec")
+    assert not re.search(r"^from (common|slot)_", whole, re.MULTILINE), "it comes with what it takes from there"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -457,20 +456,22 @@ def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -
         assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
 
 
-# --- common_knock.py
+# --- common_end.py
 
 
-def test_a_supervisor_that_stands_still_is_not_knocked_at_for_ever(tmp_path: Path) -> None:
-    """The queue of its socket is full then, and whoever connects would wait."""
+def test_a_supervisor_that_stands_still_is_ended_by_force(tmp_path: Path) -> None:
+    """The queue of its socket is full, and whoever connects would wait."""
     waits = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "supervisord.conf").write_text("stopwaitsecs=1")
     with started(PYTHON, "-c", waits) as supervisor, socket.socket(socket.AF_UNIX) as own:
         line(supervisor)
-        own.bind(str(tmp_path / "socket"))
+        own.bind(str(tmp_path / "run/supervisor.sock"))
         own.listen(0)
-        words = program("common_knock").replace("monotonic() + 10", "monotonic() + 1")
-        argv = [PYTHON, "-c", words, str(supervisor.pid), str(tmp_path / "socket")]
-        assert subprocess.run(argv, timeout=60).returncode == 0
-        assert supervisor.poll() is None
+        words = program("common_end").replace(") + 5", ")") + "end(*eval(sys.argv[1]))"
+        ending = subprocess.Popen([PYTHON, "-c", words, repr((supervisor.pid, str(tmp_path)))])
+        assert supervisor.wait(60) == -signal.SIGKILL
+        assert ending.wait(60) == 0
 
 
 # --- common_http.py

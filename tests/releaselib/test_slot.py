@@ -35,7 +35,7 @@ from releaselib.hosts.connection import Remote
 from releaselib.hosts.facts import look
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.health import at_start, check, question
-from releaselib.hosts.scripts import program, text
+from releaselib.hosts.scripts import program
 from releaselib.hosts.supervisor import configuration
 from releaselib.index import of
 from releaselib.wheels.resolve import Target, pins, resolve, tools
@@ -551,8 +551,9 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
     other = tmp_path / "python3"
-    told = f'case "$*" in *base_prefix*) {sys.executable} "$@" && echo another one ;; *) exec'
-    other.write_text(f'#!/bin/sh\n{told} {sys.executable} "$@" ;; esac\n')
+    words = """arg.replace("sys.base_prefix", "'another one'") if arg.startswith('""' + '"slot_stage.py') else arg"""
+    argv = f"[sys.executable, *({words} for arg in sys.argv[1:])]"
+    other.write_text(f"#!{sys.executable}\nimport os, sys\nos.execv(sys.executable, {argv})\n")
     other.chmod(0o755)
     of_other = Fleet(where.model_copy(update={"python": str(other)})).remote(where.app[0])
     slot.stage_release(of_other, "b", content, uv(where.index))
@@ -560,7 +561,7 @@ def test_the_tools_are_made_again_for_another_interpreter_and_when_theirs_is_gon
     real.end_slots(where, "b")
 
 
-def test_a_release_over_a_running_slot_starts_two_pythons_on_a_host(where: Stage, tmp_path: Path) -> None:
+def test_a_release_over_a_running_slot_starts_one_python_on_a_host(where: Stage, tmp_path: Path) -> None:
     """Each costs some 30 ms of CPU on every host: whoever adds one sees it here."""
     log, counted = tmp_path / "log", tmp_path / "python3"
     counted.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{log}\nexec {sys.executable} "$@"\n')
@@ -570,7 +571,7 @@ def test_a_release_over_a_running_slot_starts_two_pythons_on_a_host(where: Stage
         log.write_text("")
         assert slot.stage_release(remote, "b", Shop(where, version).content("b"), uv(where.index)) == "built"
     started = re.findall(r'^-IS -c "{3}(\S+)', log.read_text(), re.MULTILINE)  # uv asks it, too, in other words
-    assert started == ["common_unpack.py", "slot_resume.py"], "and in one with these two what ends it, and health.py"
+    assert started == ["slot_stage.py"]
     real.end_slots(where, "b")
 
 
@@ -670,7 +671,6 @@ def test_a_comparison_that_fails_costs_another_start_and_no_more(
 ) -> None:
     with running(where, plain) as before:
         scripts_with(monkeypatch, "slot_pause.py", "alike = told", "raise ValueError; alike = told")
-        monkeypatch.setattr(scripts, "program", scripts.program.__wrapped__)  # it remembers
         assert slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index)) == "built"
         assert (Shop(where, "1.1").answer("b"), all_of(where)) == ("1.1", [supervisord(where)])
         assert supervisord(where) != before
@@ -678,7 +678,9 @@ def test_a_comparison_that_fails_costs_another_start_and_no_more(
 
 def scripts_with(patch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:
     """Have a part of a script be another one."""
-    patch.setattr(scripts, "text", lambda asked: text(asked).replace(old, new) if asked == name else text(asked))
+    before = scripts.text
+    patch.setattr(scripts, "text", lambda asked: before(asked).replace(old, new if asked == name else old))
+    patch.setattr(scripts, "program", getattr(scripts.program, "__wrapped__", scripts.program))  # it remembers
 
 
 OVER_A_RUNNING_ONE: dict[str, tuple[str, str, str, str]] = {
@@ -704,10 +706,17 @@ def test_a_release_that_fails_over_a_running_one_is_told_as_any_other(
 
 
 MOMENTS = {
-    "before it is known to wait": 'if [ -e "$folder.new/run/supervisor.sock" ]',
-    "before the new folder is in place": 'mv -T "$folder.new"',
-    "before the release is installed": "# --- 72",
+    "before it is known to wait": "os.link(old + SOCKET",
+    "before the new folder is in place": "os.rename(NEW, FOLDER)",
+    "before the release is installed": "made = whole(tools)",
 }
+GOES_ON = 'rpc(folder + SOCKET, "restart"'
+
+
+def end_at(patch: pytest.MonkeyPatch, moment: str, by: str = "KILL") -> None:
+    """Have the script and its Python end there, as when a connection is cut off or a command is given up."""
+    for name in ("slot_stage.py", "slot_pause.py"):
+        scripts_with(patch, name, moment, f"os.killpg(0, signal.SIG{by}); {moment}")
 
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
@@ -717,7 +726,7 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
 ) -> None:
     with running(where, plain) as before:
         with pytest.MonkeyPatch.context() as patch:
-            scripts_with(patch, "slot_stage.sh", moment, f"kill -{by} $$; {moment}")
+            end_at(patch, moment, by)
             with pytest.raises(CommandFailed):
                 slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
         assert all_of(where) == ([before] if by == "KILL" else []), "only a killed script leaves it"
@@ -725,13 +734,13 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
         assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
 
 
-@pytest.mark.parametrize("moment", [*MOMENTS.values(), "# --- 73"], ids=[*MOMENTS, "before it goes on"])
+@pytest.mark.parametrize("moment", [*MOMENTS.values(), GOES_ON], ids=[*MOMENTS, "before it goes on"])
 def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
     where: Stage, plain: Remote, moment: str
 ) -> None:
     with running(where, plain):
         with pytest.MonkeyPatch.context() as patch:
-            scripts_with(patch, "slot_stage.sh", moment, f"kill -KILL $$; {moment}")
+            end_at(patch, moment)
             with pytest.raises(CommandFailed):
                 slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
         assert len(all_of(where)) == 1
@@ -742,10 +751,7 @@ def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
 def test_a_slot_whose_script_was_killed_while_it_waited_for_health_is_known_to_run(where: Stage, plain: Remote) -> None:
     with running(where, plain) as before:
         with pytest.MonkeyPatch.context() as patch:
-            stat = "open('/proc/%d/stat' % os.getppid()).read()"  # of the subshell whose output is read
-            kill = f"import os; os.kill(int({stat}.split(') ')[1].split()[1]), 9); "
-            scripts_with(patch, "health.py", "WANTED = ", f"{kill}WANTED = ")
-            patch.setattr(scripts, "program", scripts.program.__wrapped__)  # it remembers
+            end_at(patch, "failing, too_many = health()")
             with pytest.raises(CommandFailed):
                 slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
         (app,) = look(Fleet(where), where.app).app.values()
@@ -755,14 +761,14 @@ def test_a_slot_whose_script_was_killed_while_it_waited_for_health_is_known_to_r
 
 
 @pytest.mark.parametrize(
-    ("moment", "version"), [('if [ -e "$folder.new/run', "1.0"), ("# --- 73", "1.1")], ids=["as it was", "half made"]
+    ("moment", "version"), [("os.link(old + SOCKET", "1.0"), (GOES_ON, "1.1")], ids=["as it was", "half made"]
 )
 def test_a_slot_whose_release_was_killed_is_not_running_and_is_started_with_what_lies_there(
     where: Stage, plain: Remote, moment: str, version: str
 ) -> None:
     with running(where, plain):
         with pytest.MonkeyPatch.context() as patch:
-            scripts_with(patch, "slot_stage.sh", moment, f"kill -KILL $$; {moment}")
+            end_at(patch, moment)
             with pytest.raises(CommandFailed):
                 slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
         (app,) = look(Fleet(where), where.app).app.values()

@@ -52,9 +52,16 @@ def text(name: str) -> str:
 
 @functools.cache
 def program(name: str) -> str:
-    """A Python program of ``remote/``; what it imports from another one there stands in it."""
-    imported = re.compile(r"^from (common_\w+) import .*$", re.MULTILINE)
-    return imported.sub(lambda found: text(f"{found[1]}.py"), text(f"{name}.py"))
+    """A Python program of ``remote/``; what it imports from others there stands in it, once."""
+    imported, put = re.compile(r"^from ((?:common|slot)_\w+) import .*$", re.MULTILINE), set[str]()
+
+    def whole(of: str) -> str:
+        if of in put:
+            return ""
+        put.add(of)
+        return imported.sub(lambda found: whole(found[1]), text(f"{of}.py"))
+
+    return whole(name)
 
 
 def script(stage: Stage, name: str, fence: int = 0, **values: object) -> tuple[str, ...]:

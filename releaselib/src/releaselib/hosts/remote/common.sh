@@ -110,20 +110,13 @@ start_live() { # start_live FOLDER
     [ ! -s "$1/live" ] || control "$1" start $(cat "$1/live") 9>&-
 }
 
-# Its supervisord, and with it all its processes. That looks after them once a second, or at once when
-# somebody knocks at its socket.
+# Its supervisord, and with it all its processes.
 stop_slot() { # stop_slot FOLDER
     rm -f "$1/runs"
     for made in "$1" "$1.new"; do # it may wait for a release that was killed before its folder had its name
-        ! alive "$made/run/supervisord.pid" "$1/supervisord.conf" || end_supervisord "$pid" "$1"
+        ! alive "$made/run/supervisord.pid" "$1/supervisord.conf" || run_python "$common_end_py
+end(int(sys.argv[1]), sys.argv[2])" "$pid" "$1"
     done
-}
-
-end_supervisord() { # end_supervisord PID FOLDER
-    kill -TERM "$1" 2>/dev/null || true
-    run_python "$common_knock_py" "$1" "$2/run/supervisor.sock" || true
-    longest=$(sed -n 's/^stopwaitsecs *[=:] *\([0-9]*\).*/\1/p' "$2/supervisord.conf" 2>/dev/null | sort -n | tail -n 1)
-    wait_gone "$1" $((${longest:-40} + 5)) # it waits for its processes itself
 }
 
 # Have a link lead elsewhere at once: rename(2), so that it is never gone.
@@ -166,7 +159,8 @@ start_nginx() {
 
 # Write the files of a JSON object (standard input: name -> text), readable by their owner only.
 unpack_files() { # unpack_files FOLDER
-    run_python "$common_unpack_py" "$1"
+    run_python "$common_unpack_py
+unpack(sys.argv[1])" "$1"
 }
 
 cron_entry() { # as sh reads it

@@ -1,17 +1,19 @@
-"""common_unpack.py FOLDER < {name: text or value, ...}: writes the files, readable by their owner only, but for
-{"text": ..., "mode": ...}, which has a mode of its own. Prints which Python did it."""
+"""common_unpack.py: writes files that came as JSON."""
 
 import json
 import os
 import sys
 
-for name, content in json.load(sys.stdin).items():
-    path = os.path.join(sys.argv[1], name)
-    mode, text = "0600", content if isinstance(content, str) else json.dumps(content)
-    if isinstance(content, dict) and set(content) == {"text", "mode"}:
-        mode, text = content["mode"], content["text"]
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(path, int(mode, 8))
-print(sys.version, sys.base_prefix)
+
+def unpack(folder):
+    """Write the files of standard input, {name: text or value, ...}, readable by their owner only, but for
+    {"text": ..., "mode": ...}, which has a mode of its own."""
+    for name, content in json.load(sys.stdin).items():
+        path = os.path.join(folder, name)
+        mode, text = "0600", content if isinstance(content, str) else json.dumps(content)
+        if isinstance(content, dict) and set(content) == {"text", "mode"}:
+            mode, text = content["mode"], content["text"]
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, int(mode, 8))

@@ -9,7 +9,7 @@ mkdir -p "$confs" "$served" "$pages" "$nginx/acme" || no_room "$confs"
 new=$(mktemp -d "$nginx/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 trap 'exit 1' HUP INT TERM
-unpack_files "$new" >/dev/null
+unpack_files "$new"
 
 if [ "$(cat "$new/health")" != '{}' ]; then
     answers=$(run_python "$health_py" <"$new/health") || fail 78 "$answers"

@@ -9,6 +9,6 @@ if [ "$action" = off ]; then
 fi
 new=$(mktemp -d "$nginx/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
-unpack_files "$new" >/dev/null
+unpack_files "$new"
 chmod 0644 "$new/maintenance.html"
 mv -f "$new/maintenance.html" "$pages/maintenance.html"

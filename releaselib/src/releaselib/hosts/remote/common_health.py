@@ -1,0 +1,97 @@
+"""common_health.py: asks processes for their health."""
+
+import json
+import threading
+import time
+
+from common_http import get
+from common_rpc import knock, rpc
+
+
+class Health:
+    """Asks every target until each is healthy, as it is told:
+
+    {"targets": ["127.0.0.1:8800" or "127.0.0.1:8802/path", ...], "path": "/healthz", "version": "" or the one to see,
+    "headers": {name: value}, "status": the one to see, "body": "" or what the answer must hold,
+    "timeout": seconds, "allowed": how many may fail, "wake": the socket of the supervisor that starts them, or ""}
+    """
+
+    def __init__(self, told):
+        self.told = told
+        self.headers, self.status, self.body = told.get("headers", {}), told.get("status", 200), told.get("body", "")
+        self.end = 0
+        self.given_up = threading.Event()
+        self.left, self.found = iter(told["targets"]), {}
+
+    def failing(self, seconds=None):
+        """What those that are not healthy in so many seconds answered last, {target: words}, and whether these are too
+        many."""
+        self.end = time.monotonic() + float(self.told["timeout"] if seconds is None else seconds)
+        asking = [threading.Thread(target=self.ask) for _ in self.told["targets"][:32]]
+        for thread in (*asking, *(threading.Thread(target=work, daemon=True) for work in (self.watch, self.wake))):
+            thread.start()
+        for thread in asking:
+            thread.join()
+        self.given_up.set()
+        failing = {target: self.found[target] for target in self.told["targets"] if self.found[target]}
+        return failing, len(failing) > self.told["allowed"]
+
+    def ask(self):
+        """Take one target after the other, as several do at once."""
+        for target in self.left:
+            self.found[target] = self.wait(target)
+
+    def wait(self, target):
+        """Ask a target until it is healthy, time is up, or somebody has given up."""
+        pause = 0.05
+        while True:
+            words = self.wrong(target)
+            if not words or time.monotonic() > self.end or self.given_up.wait(pause):
+                return words
+            pause = min(pause * 1.5, 0.5)
+
+    def wrong(self, target):
+        """What is wrong with the answer of a target now; nothing when it is healthy."""
+        place, slash, path = target.partition("/")  # a program beside those that visitors get has a path of its own
+        try:
+            # What a process answers itself is asked for: nobody goes elsewhere.
+            status, _, told, body = get(place, slash + path or self.told["path"], self.headers, 5)
+        except Exception as error:
+            return "no answer: %s" % error
+        if slash and status == 200:
+            return ""
+        text = body.decode("utf-8", "replace")
+        if slash or status != self.status:
+            moved = "to %s " % told["location"] if "location" in told else ""
+            return ("answered %s %s%s" % (status, moved, text[:300])).strip()
+        if self.body not in text:
+            return "answered without %r: %s" % (self.body, text[:300])
+        if not self.told["version"]:
+            return ""
+        try:
+            version = json.loads(body.decode("utf-8"))["version"]
+        except (ValueError, KeyError, TypeError):
+            return "answered without a version: %s" % text[:300]
+        return (
+            "" if version == self.told["version"] else "answered version %s, not %s" % (version, self.told["version"])
+        )
+
+    def hopeless(self):
+        """Whether the supervisor has given up a process."""
+        try:
+            return b">FATAL<" in rpc(self.told["wake"], "getAllProcessInfo", 5)
+        except OSError:  # it does not listen yet
+            return False
+
+    def watch(self):
+        """Give up early once a process is beyond hope."""
+        while self.told["wake"] and not self.given_up.wait(2):
+            if self.hopeless():
+                self.given_up.set()
+
+    def wake(self):
+        """Knock at the supervisor's socket: it starts its processes at the next turn of a loop that takes
+        a second when nothing happens."""
+        end = time.monotonic() + 5
+        while self.told["wake"] and time.monotonic() < end and not self.given_up.wait(0.05):
+            knock(self.told["wake"])

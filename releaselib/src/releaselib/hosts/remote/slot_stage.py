@@ -1,0 +1,163 @@
+"""slot_stage.py FOLDER TOOLS CACHE DIGEST START INDEX EGRESS UV_URL UV_SHA256 FETCH BYTECODE < files, as JSON
+
+Installs a release in the slot FOLDER, and has it run where the supervisord that is there can go on: all in one Python,
+as each costs its start. The exit codes are those of hosts/scripts.py; 3 says that it is installed and to be started.
+Prints "kept" for a slot that held exactly this (DIGEST), healthy; as JSON what is not healthy, if anything is.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+from common_end import end
+from common_health import Health
+from common_rpc import read
+from common_unpack import unpack
+from slot_install import Installer
+from slot_pause import CONF, PID, pause, resume
+
+FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256, FETCH, BYTECODE = sys.argv[1:]
+NEW = FOLDER + ".new"
+UV = "%s/uv-%s" % (TOOLS, UV_SHA256) if UV_URL else ""
+INSTALLER = Installer(INDEX, EGRESS, FOLDER + "/netrc", CACHE, UV)
+
+
+def main():
+    """Leave a slot that holds exactly this, healthy, as it is; build any other anew."""
+    write_files()
+    pid = supervisord() if START == "yes" else 0
+    if holds(pid):
+        os.rename(NEW + "/release.json", FOLDER + "/release.json")
+        remove(NEW)
+        print("kept")
+        return
+    waits = replace(pid)
+    if UV:
+        fetch_uv()
+    tools = name_of_tools()
+    made = whole(tools)
+    if waits and not (made and tools.encode() in command(pid)):
+        end(pid, FOLDER)
+        waits = False
+    if not made:
+        make_tools(tools)
+    os.symlink(tools, FOLDER + "/tools")
+    INSTALLER.virtualenv(FOLDER + "/venv") or fail(72, "cannot make the virtualenv of the slot")
+    INSTALLER.wheels(FOLDER + "/venv", FOLDER + "/requirements.txt") or fail(72, "cannot install the release")
+    if START == "yes":
+        if not (waits and resume(pid, FOLDER)):
+            sys.exit(3)
+        failing, too_many = health()
+        print(json.dumps(failing))
+        sys.exit(74 if too_many else 0)
+
+
+def write_files():
+    """The slot's folder, empty but for its files. What the app writes there, its logs too, is for its user alone."""
+    for path in (NEW + "/run", NEW + "/log", TOOLS, CACHE):
+        os.makedirs(path, exist_ok=True)
+    os.chmod(NEW, 0o700)
+    os.chmod(NEW + "/run", 0o700)
+    unpack(NEW)
+
+
+def holds(pid):
+    """Whether the slot holds exactly this, and is healthy where it is to run."""
+    if read(FOLDER + "/healthy").decode().strip() != DIGEST:
+        return False
+    return START != "yes" or (bool(pid) and not health(0)[1])
+
+
+def replace(pid):
+    """Put the new folder in place of the old one. Whether the supervisord that runs in that waits for it now."""
+    waits = bool(pid) and pause(pid, FOLDER, NEW)
+    if not waits:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(FOLDER + "/runs")
+        pid = supervisord()
+        if pid:
+            end(pid, FOLDER)
+    remove(FOLDER)
+    os.rename(NEW, FOLDER)
+    return waits
+
+
+def fetch_uv():
+    """Have uv there, as long as when it was made."""
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.getsize(UV) == int(read(UV + ".size")):
+            return
+    code = INSTALLER.run(sys.executable, "-IS", "-c", FETCH, UV_URL, UV_SHA256, UV)
+    not code or fail(code if code == 70 else 71, "cannot fetch uv from the index")
+
+
+def name_of_tools():
+    """The virtualenv of supervisor, which belongs to the Python that it was made with."""
+    parts = (sys.version, sys.base_prefix, read(FOLDER + "/tools.txt").decode())
+    return "%s/%s" % (TOOLS, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16])
+
+
+def whole(tools):
+    """Whether they are as they were made; to start each would cost three Pythons."""
+    ready = read(tools + "/ready")
+    return bool(ready) and ready == listed(tools)
+
+
+def listed(folder):
+    """Its files by size, without links that lead nowhere any more."""
+    found = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for file in (os.path.join(path, name) for name in files if name != "ready"):
+            with contextlib.suppress(OSError):
+                found.append("%d %s" % (os.stat(file).st_size, file))
+    return "\n".join(sorted(found)).encode()
+
+
+def make_tools(tools):
+    """Make them, once a host: they are kept."""
+    if os.path.exists(tools):
+        remove(CACHE)  # uv links the same files into each virtualenv: they are broken there, too
+    remove(tools)
+    INSTALLER.virtualenv(tools) or fail(71, "cannot make the virtualenv of the tools")
+    INSTALLER.wheels(tools, FOLDER + "/tools.txt") or fail(71, "cannot install the tools")
+    INSTALLER.run(sys.executable, "-IS", "-c", BYTECODE, CACHE + "/bytecode")  # it saves time, and nothing else
+    INSTALLER.run("sync", "-f", tools)  # a power cut leaves them whole, or not ready
+    with open(tools + "/ready", "wb") as file:
+        file.write(listed(tools))
+
+
+def health(*seconds):
+    """What is not healthy in the slot, and whether that is too much."""
+    return Health(json.loads(read(FOLDER + "/health.json").decode())).failing(*seconds)
+
+
+def supervisord():
+    """The pid of the slot's supervisord; 0 where none runs. A pid file outlives a power cut."""
+    pid = read(FOLDER + PID).strip()
+    return int(pid) if pid.isdigit() and (FOLDER + CONF).encode() in command(int(pid)) else 0
+
+
+def command(pid):
+    """What a process was started as."""
+    return read("/proc/%d/cmdline" % pid)
+
+
+def remove(*paths):
+    """Remove what is there."""
+    subprocess.call(("rm", "-rf", *paths))
+
+
+def fail(code, words):
+    """End with these words."""
+    print(words, file=sys.stderr)
+    sys.exit(code)
+
+
+try:
+    main()
+except OSError as error:
+    fail(70, error)
