@@ -94,6 +94,22 @@ def test_results_come_in_the_order_of_the_hosts_with_errors_apart() -> None:
     assert [str(error) for error in results.failures.values()] == ["h2: no route", "h7: no route"]
 
 
+def test_a_host_that_was_interrupted_can_be_connected_to_again_by_what_tidies_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(fleets.CONNECTORS, "paramiko", Here)
+    fleet = many(3)
+    host = next(iter(fleet._remotes))
+    before = fleet.remote(host)
+
+    def work(remote: Remote) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fleet.each([host], work)
+    assert fleet.remote(host) is not before
+
+
 def test_an_error_that_nobody_foresaw_is_not_hidden_among_the_results() -> None:
     fleet = many(3)
     with pytest.raises(ZeroDivisionError):

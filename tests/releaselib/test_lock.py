@@ -48,7 +48,10 @@ def refused(fleet: Fleet) -> Locked:
     with pytest.raises(Locked) as caught, hold(Fleet(fleet.stage)):
         pass
     assert caught.value.exit_code == 4
-    assert caught.value.next_step == "wait for its end (--wait 300), or fab lock.show --stage test"
+    assert (
+        caught.value.next_step
+        == "wait for its end (release, deploy, switch and rollback do with --wait 300), or fab lock.show --stage test"
+    )
     return caught.value
 
 

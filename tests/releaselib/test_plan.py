@@ -74,6 +74,13 @@ def test_a_plan_says_what_is_done_where() -> None:
     assert (plan.stage, plan.slot, plan.live, plan.live_version) == ("test", "b", "a", "1.0")
 
 
+@pytest.mark.parametrize("phases", [PHASES["rollback"], AGAIN], ids=["warm", "cold"])
+def test_a_rollback_is_not_judged_by_the_errors_of_what_it_leads_away_from(phases: tuple[str, ...]) -> None:
+    where = stage(auto_rollback=True)
+    assert "watch" in [phase.name for phase in planned(where, PHASES["release"]).phases]
+    assert "watch" not in [phase.name for phase in planned(where, phases).phases]
+
+
 def test_of_workers_the_switch_is_on_the_app_hosts_and_says_so() -> None:
     switch = planned(stage(proxy=[]), PHASES["switch"]).phases[-1]
     assert (switch.hosts, switch.what) == (("app1", "app2"), "stop the processes of slot a, which slot b replaces")

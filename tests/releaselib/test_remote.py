@@ -119,7 +119,7 @@ def test_a_program_can_be_run_by_the_oldest_python_of_a_host(name: str) -> None:
     assert imported <= sys.stdlib_module_names | LENT.get(name, SIBLINGS)
     whole = program(name.removesuffix(".py"))
     compile(whole, name, "exec")
-    assert not re.search(r"^from (common|slot)_", whole, re.MULTILINE), "it comes with what it takes from there"
+    assert not re.search(r"^from common_", whole, re.MULTILINE), "it comes with what it takes from there"
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -454,6 +454,26 @@ def supervisor(path: Path, *states: str) -> Iterator[None]:
 def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -> None:
     with supervisor(tmp_path / "socket", "RUNNING", "FATAL"):
         assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
+
+
+# --- slot_run.sh
+
+
+def test_what_runs_once_does_not_run_for_one_who_has_lost_the_lock(tmp_path: Path) -> None:
+    """But what is run by hand, without a lock, does."""
+    stage = stage_at(tmp_path)
+    Path(stage.paths.fence_file).write_text("9\n")
+    held = Path(stage.paths.slot("b"))
+    for name in ("venv/bin/python", "supervisord.conf", "tools/bin/python"):
+        (held / name).parent.mkdir(parents=True, exist_ok=True)
+        (held / name).write_text("#!/bin/sh\necho ran\n")
+        (held / name).chmod(0o755)
+    outcome = {fence: run(stage, "slot_run.sh", slot="b", fence=fence) for fence in (0, 5, 9)}
+    assert {fence: (done.returncode, done.stdout) for fence, done in outcome.items()} == {
+        0: (0, "ran\n"),
+        5: (81, ""),
+        9: (0, "ran\n"),
+    }
 
 
 # --- common_end.py

@@ -670,7 +670,7 @@ def test_a_comparison_that_fails_costs_another_start_and_no_more(
     where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(where, plain) as before:
-        scripts_with(monkeypatch, "slot_pause.py", "alike = told", "raise ValueError; alike = told")
+        scripts_with(monkeypatch, "common_pause.py", "alike = told", "raise ValueError; alike = told")
         assert slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index)) == "built"
         assert (Shop(where, "1.1").answer("b"), all_of(where)) == ("1.1", [supervisord(where)])
         assert supervisord(where) != before
@@ -715,7 +715,7 @@ GOES_ON = 'rpc(folder + SOCKET, "restart"'
 
 def end_at(patch: pytest.MonkeyPatch, moment: str, by: str = "KILL") -> None:
     """Have the script and its Python end there, as when a connection is cut off or a command is given up."""
-    for name in ("slot_stage.py", "slot_pause.py"):
+    for name in ("slot_stage.py", "common_pause.py"):
         scripts_with(patch, name, moment, f"os.killpg(0, signal.SIG{by}); {moment}")
 
 

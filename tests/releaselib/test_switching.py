@@ -200,6 +200,34 @@ def test_a_release_that_goes_on_is_for_the_hosts_that_are_not_excluded(tmp_path:
     assert (aim.phases[0], aim.slot, [host.name for host in aim.app]) == ("switch", "b", ["app1"])
 
 
+def test_a_canary_cannot_go_on_with_a_switch_of_which_some_visitors_know(tmp_path: Path) -> None:
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1", "proxy2"], canary=1)
+    new = replace(real.release("2.0", 2), commit="c0ffee", profile=stage.profile)
+    history = History((Began("release", "li", "now", "b", "a", new), Switching("b", "a")))
+    view = real.seen({"a": real.release("1.0"), "b": new}, proxies=["a 1.0", "b 2.0"], history=history)
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    with pytest.raises(Refused, match="was cut off in its switch: some visitors get it already"):
+        planning._of_commit(Seen(at, "release", Wanted(canary_only=True), view, Source("main", "c0ffee", 0, {})))
+
+
+def test_what_runs_in_the_live_slot_only_comes_back_also_on_hosts_that_were_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: dict[str, list[str]] = {}
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: SimpleNamespace(host=host))
+    monkeypatch.setattr(slot, "make_way", lambda remote, slot_: ["tidy-0"])
+    monkeypatch.setattr(slot, "go_live", lambda remote, slot_, names: started.update({remote.host.name: names}))
+    monkeypatch.setattr(slot, "well", lambda remote, slot_, waiting: None)
+    stage = real.stage(tmp_path, app=["app1", "app2"], proxy=["proxy1"], programs={"tidy": PROGRAMS["tidy"]})
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["a 1.0"], hosts=2)
+    view = replace(view, app=dict(zip(stage.app, view.app.values(), strict=True)))
+    plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app[:1]))
+    journal: Any = SimpleNamespace(write=lambda event, wait: None)
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    programs.hand_back(Run(at, plan, view, journal, tmp_path, hosts=list(stage.app[:1])))
+    assert started == {"app1": ["tidy-0"], "app2": ["tidy-0"]}
+
+
 def test_a_switch_that_goes_on_tells_only_of_hosts_that_are_served_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

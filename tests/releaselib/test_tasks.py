@@ -160,6 +160,12 @@ def test_an_interrupt_has_words_and_an_exit_code_too(capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == ("", "interrupted; fab status shows what is where\n")
 
 
+def test_an_interrupt_names_the_stage_that_was_worked_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        with_errors(functools.partial(fail, KeyboardInterrupt()), "production")
+    assert capsys.readouterr().err == "interrupted; fab status --stage production shows what is where\n"
+
+
 def test_a_signal_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         with_errors(functools.partial(fail, Interrupted(15)))
@@ -310,6 +316,16 @@ def test_the_next_program_can_read_a_result(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\d{4}\.\d+\.\d+\.1\+fixbug", json.loads(done.stdout))
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("built", ["", "no JSON", '{"version": "1.0", "more": 1}'])
+def test_what_was_not_built_is_refused_in_words(project: Path, built: str) -> None:
+    """As at the end of a pipe whose beginning failed."""
+    (project / "built.json").write_text(built)
+    for words in (("--built", "built.json"), ("--built", "nowhere.json")):
+        done = fab(project, "publish", *words)
+        assert (done.returncode, done.stderr.count("Traceback")) == (2, 0)
+        assert f"error: --built: {words[1]} is not what fab build --json prints" in done.stderr
 
 
 def test_an_index_without_a_password_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

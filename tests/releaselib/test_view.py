@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import real
+from releaselib.actions.slots import require_yes
 from releaselib.config.inventory import Host
 from releaselib.decide.journal import Event, History, Report, Staged, Switched
 from releaselib.decide.release import Release, release_of
 from releaselib.decide.seen import AppSeen, ProxySeen, Served, SlotSeen
 from releaselib.decide.view import View
+from releaselib.errors import Refused
 
 A1, B2 = real.release("1.0", 1), real.release("2.0", 2)
 
@@ -109,6 +112,26 @@ def test_a_worker_is_left_out_when_it_does_not_work_though_others_do() -> None:
     one, two = view.app
     idle = replace(view.app[two], slots={"a": SlotSeen(None, False, False), "b": SlotSeen(None, False, False)})
     assert replace(view, app={one: view.app[one], two: idle}).left_out(view.app) == [two]
+
+
+SERVING = {
+    "they agree": (["a 1.0", "a 1.0"], "", ["a"]),
+    "they disagree": (["a 1.0", "b 2.0"], "", ["a", "b"]),
+    "a canary has its share": (["a 1.0", "a 1.0"], "b", ["a", "b"]),
+    "nothing": (["", ""], "", []),
+}
+
+
+@pytest.mark.parametrize(("proxies", "canary", "slots"), SERVING.values(), ids=SERVING)
+def test_every_slot_that_any_proxy_sends_visitors_to_is_serving(
+    proxies: list[str], canary: str, slots: list[str]
+) -> None:
+    view = real.seen({"a": A1, "b": B2}, proxies=proxies)
+    view = replace(view, proxy={host: replace(one, canary=canary) for host, one in view.proxy.items()})
+    assert view.serving == slots
+    stage = real.stage(Path("/shop"), app=["app1"], proxy=["proxy1", "proxy2"])
+    with pytest.raises(Refused) if slots else nullcontext():
+        require_yes(stage, view, "nginx.stop", yes=False)
 
 
 def test_proxies_that_disagree_are_told_line_by_line() -> None:

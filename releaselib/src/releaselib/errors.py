@@ -61,7 +61,7 @@ def several(errors: Mapping[str, object], whole: int = 3) -> str:
     return "\n".join(lines)
 
 
-STAGELESS = ("index.serve", "repo.", "template.update", "version.", "help")
+STAGELESS = ("index.serve", "repo.", "template.update", "help")
 """The tasks that take no stage."""
 
 

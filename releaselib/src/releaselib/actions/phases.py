@@ -42,12 +42,14 @@ def stage(run: Run) -> None:
     Raises HostsFailed beyond the failure budget.
     """
     at, plan = run.at, run.plan
+    pins = run.pins or wheels.pins_of(
+        at, run.view, plan.release
+    )  # what the index lacks is found before anything changes
+    uv = uv_wheel(index.of(at.stage.index).files("uv"), run.view.any_app.machine)
     if plan.slot != plan.live:
         _retire(run)
     if at.stage.auto_rollback and plan.live:
         switching.traffic(run, "", "start")  # the old release, to compare the new one with
-    pins = run.pins or wheels.pins_of(at, run.view, plan.release)
-    uv = uv_wheel(index.of(at.stage.index).files("uv"), run.view.any_app.machine)
     run.wheels = resolve.pins(pins.release)
     release = replace(plan.release, wheels=run.wheels)
     later = any(phase.name == "before_start" for phase in plan.phases)

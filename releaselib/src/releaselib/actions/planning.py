@@ -38,6 +38,11 @@ def _of_commit(seen: Seen) -> Aim:
     at, wanted, view, found = seen.at, seen.wanted, seen.view, seen.source
     before = _cut_off(seen, found.commit)
     if before and before.release and before.slot in {one.slot for one in view.proxy.values()}:
+        if wanted.canary_only:
+            raise Refused(
+                f"{before.what} was cut off in its switch: some visitors get it already",
+                next_step="fab release goes on with it, fab rollback takes it back",
+            )
         say(f"going on with {before.what}, which some visitors get already")
         phases = tuple(name for name in PHASES[seen.action] if name in AFTER)
         hosts = meant(at.stage, "switch", wanted)

@@ -63,9 +63,9 @@ def hand_over(
 
 
 def hand_back(run: Run) -> None:
-    """Have them run again in the slot that was live before, on the hosts that are staged."""
+    """Have them run again in the slot that was live before, on the hosts that have it, whether or not staged now."""
     with suppress(HostsFailed):  # the error that led here is told
-        hand_over(run.at, run.plan.live, run.at.stage.app, run.hosts)
+        hand_over(run.at, run.plan.live, run.at.stage.app, run.view.running(run.plan.live))
 
 
 def move_programs(project: Project, stage: str, *, to: str = "") -> str:

@@ -51,6 +51,13 @@ class Run:
         """Whether the new processes run beside the old ones before the switch; some workers may not."""
         return bool(self.plan.proxy) or self.at.stage.overlap
 
+    @property
+    def visitors_get(self) -> str:
+        """The version that they get now, in words."""
+        if self.switched:
+            return self.plan.release.version
+        return "one of two releases: fab status" if self.view.split else self.plan.live_version or "nothing"
+
     def start(self, remote: Remote) -> None:
         """Start the slot on a host and wait until it is healthy. Raises CommandFailed."""
         slot.act(remote, "start", self.plan.slot)

@@ -95,7 +95,7 @@ def _told(run: Run) -> Iterator[None]:
             told = run.at.__dict__.get("settings", ())  # where they were gathered
             error.what, error.cause = (blanked(text, told) for text in (error.what, error.cause))
         if isinstance(error, HookFailed):
-            error.what += f"; visitors get {plan.release.version if run.switched else plan.live_version or 'nothing'}"
+            error.what += f"; visitors get {run.visitors_get}"
         for sampler in run.samplers.values():
             with suppress(ReleaseError, OSError, ValueError):
                 sampler.finish()

@@ -2,12 +2,13 @@
 
 import functools
 import secrets
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from releaselib.actions.session import Session, session
 from releaselib.config import Project
-from releaselib.config.inventory import select
+from releaselib.config.inventory import Host, select
 from releaselib.config.stage import Stage
 from releaselib.config.tables import OwnIndex
 from releaselib.decide.problems import require_proxies
@@ -16,7 +17,7 @@ from releaselib.decide.seen import UNSET
 from releaselib.decide.settings import Shown, compared, on_host
 from releaselib.decide.slots import known_slot
 from releaselib.decide.view import View
-from releaselib.errors import Refused
+from releaselib.errors import CommandFailed, Refused
 from releaselib.hosts import health, nginx, slot
 from releaselib.hosts.connection import Remote
 from releaselib.index import pypiserver
@@ -31,9 +32,11 @@ def validate(project: Project, stage: str, wanted: Wanted = NOTHING) -> str:
         found = view.release(chosen)
         if not found:
             raise Refused(f"slot {chosen} is empty", next_step="fab status")
-        hosts = select(at.stage.app, wanted.hosts)
+        hosts, holders = select(at.stage.app, wanted.hosts), view.holders(chosen)
 
         def ask(remote: Remote) -> str:
+            if remote.host not in holders:
+                raise CommandFailed(f"{remote.host.name}: slot {chosen} does not hold {found.version} there")
             health.check(remote, chosen)
             return "healthy"
 
@@ -55,7 +58,7 @@ def supervise(
     ):
         view = at.look(() if at.stage.proxy else None)
         chosen = known_slot(at.stage, wanted.slot or view.live)
-        if action in STOPS and chosen == view.live:
+        if action in STOPS and chosen in view.serving:
             require_yes(at.stage, view, f"supervisor.{action}", yes)
         results = at.fleet.each(
             select(at.stage.app, wanted.hosts), lambda remote: slot.act(remote, action, chosen).strip()
@@ -82,8 +85,12 @@ def remove(
             if whole:
                 require_yes(at.stage, at.look(()), "slot.remove --all", yes)
             else:
-                _require_idle(at.look(()) if at.stage.proxy else at.look(), at.stage, chosen)
-                for name in chosen:
+                view = at.look(()) if at.stage.proxy else at.look()
+                if everything:
+                    _require_left_out(view, hosts)
+                else:
+                    _require_idle(view, at.stage, chosen)
+                for name in (name for name in chosen if name not in view.serving):
                     at.fleet.each(at.stage.proxy, functools.partial(nginx.retire, slot=name)).require(
                         "proxies failed: slot.remove"
                     )
@@ -102,19 +109,31 @@ def remove(
 
 def require_yes(stage: Stage, view: View, command: str, yes: bool) -> None:
     """Raise Refused for what ends the service of a stage on real hosts, unless that was said to be meant."""
-    if view.live and not stage.local and not yes:
+    if view.serving and not stage.local and not yes:
+        slots = f"slot {view.live} ({view.version or UNSET}) serves"
+        if view.split or len(view.serving) > 1:
+            slots = f"slots {', '.join(view.serving)} serve"
         raise Refused(
-            f"slot {view.live} ({view.version or UNSET}) serves the visitors of {stage.name}; {command} would end that",
+            f"{slots} the visitors of {stage.name}; {command} would end that",
             next_step=f"fab {command} --stage {stage.name} --yes, if nobody is to be served; fab maintenance.on tells "
             "them why",
+        )
+
+
+def _require_left_out(view: View, hosts: Sequence[Host]) -> None:
+    """Raise Refused where visitors are sent to one of these hosts, or the live workers work there."""
+    busy = [host.name for host in hosts if host.name in view.behind or host in view.running(view.live)]
+    if busy or view.split:
+        raise Refused(
+            f"{', '.join(busy) or 'the proxies disagree: maybe these hosts'} serve{'s' * (len(busy) == 1)} visitors",
+            next_step="take them out of release.toml, then fab nginx.sync; or without --hosts, for the whole stage",
         )
 
 
 def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
     """Raise Refused unless no proxy sends visitors to these slots, nor will when its nginx starts again."""
     require_proxies(view, stage)
-    served = {seen.slot for seen in view.proxy.values()} | {view.live}
-    if live := [name for name in chosen if name in served]:
+    if live := [name for name in chosen if name in view.serving]:
         raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")
 
 

@@ -6,7 +6,7 @@ from releaselib.actions.run import Run
 from releaselib.config.inventory import Host
 from releaselib.decide.seen import Served
 from releaselib.decide.static import portions
-from releaselib.errors import ReleaseError
+from releaselib.errors import Refused, ReleaseError
 from releaselib.hosts import static
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.static import Source
@@ -48,6 +48,8 @@ def restore(fleet: Fleet, known: Mapping[str, Served], proxies: Sequence[Host]) 
     for slot, served in known.items():
         holders = [host for host in fleet.stage.app if host.name in served.hosts]
         try:
+            if not holders:
+                raise Refused(f"no host of stage {fleet.stage.name} has them any more")
             bring(fleet, slot, holders[0], proxies)
-        except (ReleaseError, IndexError) as error:
+        except ReleaseError as error:
             say(f"the static files of slot {slot} are not on {', '.join(host.name for host in proxies)}: {error}")

@@ -247,7 +247,7 @@ def prove(run: Run) -> None:
     for host, samples in run.samples.items():
         if samples.ailing:
             say(f"{host.name}: the old release failed {len(samples.ailing)} requests, until the switch")
-    if doubted and run.at.stage.auto_rollback and plan.live:
+    if doubted and run.at.stage.auto_rollback and plan.live and plan.action != "rollback":
         go_back(run, doubted)
     if doubted:
         raise CommandFailed(

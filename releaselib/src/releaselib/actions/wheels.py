@@ -116,12 +116,12 @@ def commit_of(project: Project, version: str) -> str:
 
 def version_before(fleet: Fleet, live: Release | None) -> str:
     """The version that was live before that release, as the stage's journal remembers it; or the empty text."""
-    return locks.read_journal(fleet, lines=1_000_000).before(live.serial) if live else ""
+    return locks.read_journal(fleet).before(live.serial) if live else ""
 
 
 def released_before(fleet: Fleet, version: str) -> Release:
     """A release as the stage's journal remembers it, however long ago. Raises Refused without one."""
-    found = locks.read_journal(fleet, lines=1_000_000).release(version)
+    found = locks.read_journal(fleet).release(version)
     if not found:
         raise Refused(
             f"{version} was never on stage {fleet.stage.name}, so there is no going back to it",
@@ -174,6 +174,7 @@ def upload(project: Project, where: Index, built: Built) -> tuple[list[str], str
     """
     from releaselib.actions import repository  # here: see release.py
 
+    source.require_tag(project.root, built.version, built.commit)
     with repository.credentials(project) as found:
         new = publish_files(index.of(where), project.name, built.files) if built.files else []
         return new, source.tag(project.root, built.version, built.commit, found)

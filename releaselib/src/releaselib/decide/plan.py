@@ -89,6 +89,8 @@ class Aim:
 MAKE = ("build", "publish")
 """Left out where the index has the version already, built from the same commit."""
 SWITCH = ("switch", "prove", "watch", "take_over", "stop")
+BACK = ("switch", "prove", "take_over", "stop")
+"""The same of a rollback, which is not taken back for the errors of the release that it leads away from."""
 AFTER = (*SWITCH, "after_switch")
 """What is left to do when some visitors get the release already."""
 RELEASE = (*MAKE, "stage", "before_start", "before_switch", "static", "canary", *AFTER)
@@ -97,13 +99,13 @@ PHASES = {
     "deploy": ("stage", "before_start"),
     "quickdeploy": (*MAKE, "stage", "before_start"),
     "switch": ("health", "before_switch", "static", *AFTER),
-    "rollback": ("health", "static", *SWITCH),
+    "rollback": ("health", "static", *BACK),
     "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
 }
 COMMANDS = {"join": "deploy --missing", "sync": "nginx.sync", "canary": "release --canary-only"}
 """How to ask for an action that is no task of its own name."""
-AGAIN = ("stage", "before_start", "static", *SWITCH)
+AGAIN = ("stage", "before_start", "static", *BACK)
 """The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""
 COLD = ("health", "static")
 """Left out for a slot that is warm: the proxies have all of it."""

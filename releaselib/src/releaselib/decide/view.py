@@ -73,6 +73,12 @@ class View:
         found = self.release(self.live)
         return found.version if found else ""
 
+    @property
+    def serving(self) -> list[str]:
+        """The slots that visitors are sent to by any proxy, the canary's too, or in which workers work."""
+        seen = {slot for one in self.proxy.values() for slot in (one.slot, one.canary)}
+        return sorted({*seen, self.live} - {""})
+
     def served(self, slot: str) -> Served | None:
         """What the proxies know of a slot; where they differ, what it was made for last."""
         found = [seen.slots[slot] for seen in self.proxy.values() if slot in seen.slots]

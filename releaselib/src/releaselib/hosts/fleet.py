@@ -160,9 +160,9 @@ class Fleet:
             except KeyboardInterrupt:
                 interrupted.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-                for host in at_work:  # the others may hold the lock, and be told how it ended
-                    if host in self._remotes:
-                        self._remotes[host].close()
+                for host in list(at_work):  # the others may hold the lock, and be told how it ended
+                    if remote := self._remotes.pop(host, None):  # what tidies up after it connects anew
+                        remote.close()
                 raise
         return Results(
             {host: value for host, value in outcomes.items() if not isinstance(value, ReleaseError)},

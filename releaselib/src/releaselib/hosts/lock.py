@@ -131,7 +131,8 @@ def taken(stage: Stage, holder: str) -> Locked:
     """The error for a stage that somebody holds. Pure."""
     return Locked(
         f"stage {stage.name} is locked by {holder}",
-        next_step=f"wait for its end (--wait 300), or fab lock.show --stage {stage.name}",
+        next_step="wait for its end (release, deploy, switch and rollback do with --wait 300), or "
+        f"fab lock.show --stage {stage.name}",
     )
 
 
@@ -144,7 +145,11 @@ def frozen_by(stage: Stage, text: str) -> Locked:
     )
 
 
-def read_journal(fleet: Fleet, lines: int) -> History:
+WHOLE = 1_000_000
+"""Lines of a journal: more than any has."""
+
+
+def read_journal(fleet: Fleet, lines: int = WHOLE) -> History:
     """The last lines of the longest journal of the lock hosts that can be reached. Raises CommandFailed."""
     results = fleet.each(
         fleet.stage.lock_hosts, lambda remote: call(remote, "lock_journal.sh", lines=lines).rstrip().split("\n")

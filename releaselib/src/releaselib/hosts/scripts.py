@@ -53,7 +53,7 @@ def text(name: str) -> str:
 @functools.cache
 def program(name: str) -> str:
     """A Python program of ``remote/``; what it imports from others there stands in it, once."""
-    imported, put = re.compile(r"^from ((?:common|slot)_\w+) import .*$", re.MULTILINE), set[str]()
+    imported, put = re.compile(r"^from (common_\w+) import .*$", re.MULTILINE), set[str]()
 
     def whole(of: str) -> str:
         if of in put:

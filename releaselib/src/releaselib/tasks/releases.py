@@ -82,8 +82,16 @@ def publish(stage: str = "", built: str = "-", tag: bool = True) -> str:
 
     Example: fab build --json | fab publish --stage staging
     """
-    text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
-    return releaselib.publish(releaselib.load(), json.loads(text), stage=stage, tag=tag)
+    from releaselib.wheels.build import Built  # here: not for --list
+
+    try:
+        text = sys.stdin.read() if built == "-" else Path(built).read_text("utf-8")
+        found = Built(**json.loads(text))
+    except (OSError, ValueError, TypeError) as error:
+        where = "standard input" if built == "-" else built
+        words = f"--built: {where} is not what fab build --json prints: {error}"
+        raise ConfigError(words, next_step="fab build --json | fab publish") from None
+    return releaselib.publish(releaselib.load(), found, stage=stage, tag=tag)
 
 
 @task(missing="bring the live release to hosts that were left out, are new or were rebuilt, and visitors to them")

@@ -41,7 +41,7 @@ def task(group: str = "", name: str = "", **help_: str) -> Callable[[Function], 
         @functools.wraps(function)
         def body(_: Any, *args: Any, json: bool = False, quiet: bool = False, **options: Any) -> None:
             progress.set_quiet(quiet)
-            with_errors(lambda: _show(lambda: function(*args, **options), json))
+            with_errors(lambda: _show(lambda: function(*args, **options), json), options.get("stage", ""))
 
         signature = inspect.signature(function)
         both = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -63,8 +63,11 @@ def _group(name: str) -> Collection:
     return namespace.collections[name] if name else namespace
 
 
-def with_errors(act: Callable[[], None]) -> None:
-    """Run, turn a ReleaseError into its words on stderr and its exit code, an interrupt into 130."""
+def with_errors(act: Callable[[], None], stage: str = "") -> None:
+    """Run, turn a ReleaseError into its words on stderr and its exit code, an interrupt into 130.
+
+    ``stage`` is the one that it works on, if any.
+    """
     try:
         act()
     except errors.ReleaseError as error:
@@ -74,7 +77,7 @@ def with_errors(act: Callable[[], None]) -> None:
         _say_no_more()
         sys.exit(141)
     except KeyboardInterrupt as error:
-        _tell("interrupted; fab status shows what is where")
+        _tell(f"interrupted; fab status{f' --stage {stage}' * (stage not in ('', 'local'))} shows what is where")
         sys.exit(128 + getattr(error, "number", 2))
 
 

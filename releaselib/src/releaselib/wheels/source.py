@@ -122,6 +122,16 @@ def _in_words(what: str, *, next_step: str) -> Iterator[None]:
         raise CommandFailed(what, cause=str(error.stderr or error), next_step=next_step) from None
 
 
+def require_tag(root: Path, version: str, commit: str) -> dict[str, str]:
+    """Every tag and its commit. Raises Refused when the version's is on another commit than this."""
+    existing = _tags(_open(root))
+    if existing.get(version, commit) != commit:
+        raise Refused(
+            f"tag {version} is on another commit: {existing[version][:12]}", next_step="release another version"
+        )
+    return existing
+
+
 def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | None = None) -> str:
     """Tag the commit with the version and push the tag; a tag that is there already is kept.
 
@@ -131,12 +141,7 @@ def tag(root: Path, version: str, commit: str, credentials: Mapping[str, str] | 
     CommandFailed when the push is rejected.
     """
     repo = _open(root)
-    existing = _tags(repo)
-    if existing.get(version, commit) != commit:
-        raise Refused(
-            f"tag {version} is on another commit: {existing[version][:12]}", next_step="release another version"
-        )
-    if version not in existing:
+    if version not in require_tag(root, version, commit):
         _make_tag(repo, version, commit)
     if "origin" not in [remote.name for remote in repo.remotes]:
         return f"tag {version} made; there is no remote origin to push it to"

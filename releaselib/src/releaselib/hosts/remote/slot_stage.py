@@ -14,10 +14,10 @@ import sys
 
 from common_end import end
 from common_health import Health
+from common_install import Installer
+from common_pause import CONF, PID, pause, resume
 from common_rpc import read
 from common_unpack import unpack
-from slot_install import Installer
-from slot_pause import CONF, PID, pause, resume
 
 FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256, FETCH, BYTECODE = sys.argv[1:]
 NEW = FOLDER + ".new"

@@ -1,4 +1,4 @@
-"""slot_pause.py: has a supervisord go on with the next release, where one that is started now would be just the same.
+"""common_pause.py: has a supervisord go on with the next release, where one that is started now would be just the same.
 
 To start one costs as much as a quarter of all else that a release does on a host.
 """

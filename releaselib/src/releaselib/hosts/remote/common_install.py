@@ -1,4 +1,4 @@
-"""slot_install.py: virtualenvs and what is pinned in them, from the index that the stage names and from no other."""
+"""common_install.py: virtualenvs and what is pinned in them, from the index that the stage names and from no other."""
 
 import os
 import subprocess
