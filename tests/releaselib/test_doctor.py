@@ -12,7 +12,7 @@ from releaselib import config
 from releaselib.actions.machines import control_nginx
 from releaselib.actions.rehearse import doctor
 from releaselib.config.file import Project
-from releaselib.errors import ConfigError
+from releaselib.errors import ConfigError, Refused
 from releaselib.index.simple import PASSWORD
 
 SITE = 'include "{{ http_conf }}";\nserver { include "{{ server_conf }}"; }\n'
@@ -44,6 +44,14 @@ def test_doctor_finds_what_stops_a_release_before_its_build(
         whole = project(repository, web.url, "[supervisord]\n")
         assert doctor(whole, "test", "").startswith("nothing stands against a release to test")
     assert not Path(whole.stage("test").prefix, "slots").exists()
+
+
+def test_doctor_tells_all_that_it_finds_at_once(short: Path, identity: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSWORD, raising=False)
+    with real.Web({}) as web, pytest.raises(Refused, match="2 things stand against it") as caught:
+        doctor(project(real.Repository(short / "r"), web.url, "[supervisord]\n", secrets=["TOKEN"]), "test", "")
+    assert "stage test has no value for TOKEN" in caught.value.cause
+    assert "no password for http:" in caught.value.cause
 
 
 def test_a_site_that_cannot_be_rendered_is_no_failure_of_a_proxy(short: Path, identity: None) -> None:

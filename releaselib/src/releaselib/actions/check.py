@@ -30,9 +30,9 @@ def checked(
     """
     at.clock.phase("check")
     found: list[ReleaseError] = []
-    what = _attempt(found, source) if source else None
+    what = attempt(found, source) if source else None
     if needs_index:
-        _attempt(found, lambda: index.of(at.stage.index).ping(at.project.name))
+        attempt(found, lambda: index.of(at.stage.index).ping(at.project.name))
     view = at.look(hosts)
     lines = problems(view, at.stage)
     if needs_index and (without := bare(view.app)) and not found:
@@ -40,16 +40,9 @@ def checked(
     if lines:
         ready = "mend these, then run it again"
         found.append(Refused("hosts are not ready", cause="\n".join(lines), next_step=ready))
-    _attempt(found, lambda: require_proxies(view, at.stage))
-    _attempt(found, lambda: _within_budget(at, view, hosts))
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        raise Refused(
-            f"{len(found)} things stand against it; nothing was changed",
-            cause="\n".join(str(problem) for problem in found),
-            next_step="mend these, then run it again",
-        )
+    attempt(found, lambda: require_proxies(view, at.stage))
+    attempt(found, lambda: _within_budget(at, view, hosts))
+    raise_all(found)
     return view, what
 
 
@@ -61,7 +54,20 @@ def _within_budget(at: Session, view: View, hosts: Sequence[Host]) -> None:
         say(line)
 
 
-def _attempt(found: list[ReleaseError], act: Callable[[], T]) -> T | None:
+def raise_all(found: Sequence[ReleaseError]) -> None:
+    """Raise the one error, or Refused with all of several."""
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise Refused(
+            f"{len(found)} things stand against it; nothing was changed",
+            cause="\n".join(str(problem) for problem in found),
+            next_step="mend these, then run it again",
+        )
+
+
+def attempt(found: list[ReleaseError], act: Callable[[], T]) -> T | None:
+    """Do it; where it fails there is one more error that was found."""
     try:
         return act()
     except ReleaseError as error:

@@ -1,7 +1,7 @@
 """Rehearsals, which change nothing on hosts: whatever would stop a release, and how long a rollback would take."""
 
 from releaselib import index
-from releaselib.actions.check import checked_for
+from releaselib.actions.check import attempt, checked_for, raise_all
 from releaselib.actions.planning import planned
 from releaselib.actions.session import session
 from releaselib.actions.status import notes
@@ -10,6 +10,7 @@ from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.release import Wanted
 from releaselib.decide.view import View
+from releaselib.errors import ReleaseError
 from releaselib.hosts import lock
 
 
@@ -17,14 +18,15 @@ def doctor(project: Project, stage: str, ref: str, exclude: str = "") -> str:
     """Everything that would stop a release, at once. Raises what a release would raise."""
     with session(project, stage) as at:
         seen = checked_for(at, "release", Wanted(ref=ref, exclude=exclude))
-        view = seen.view
+        view, found = seen.view, list[ReleaseError]()
         if view.history.holder:
-            raise lock.taken(at.stage, view.history.holder)
+            found.append(lock.taken(at.stage, view.history.holder))
         if view.frozen:
-            raise lock.frozen_by(at.stage, view.frozen)
-        planned(seen)
-        index.of(at.stage.index).check_password()
-        require_dependencies(at, view, seen.source.commit if seen.source else "")
+            found.append(lock.frozen_by(at.stage, view.frozen))
+        attempt(found, lambda: planned(seen))
+        attempt(found, lambda: index.of(at.stage.index).check_password())
+        attempt(found, lambda: require_dependencies(at, view, seen.source.commit if seen.source else ""))
+        raise_all(found)
         hosts = f"{len(view.app)} app hosts, {len(view.proxy)} proxies"
         days = [seen.certificate["days"] for seen in view.proxy.values() if seen.certificate]
         good = f"\nthe certificate is good for {min(days)} days" if days else ""

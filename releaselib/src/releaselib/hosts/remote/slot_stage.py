@@ -39,7 +39,7 @@ def main():
         fetch_uv()
     tools = name_of_tools()
     made = whole(tools)
-    if waits and not (made and tools.encode() in command(pid)):
+    if waits and not (made and os.fsencode(tools) in command(pid)):
         end(pid, FOLDER)
         waits = False
     if not made:
@@ -114,7 +114,7 @@ def listed(folder):
         for file in (os.path.join(path, name) for name in files if name != "ready"):
             with contextlib.suppress(OSError):
                 found.append("%d %s" % (os.stat(file).st_size, file))
-    return "\n".join(sorted(found)).encode()
+    return os.fsencode("\n".join(sorted(found)))
 
 
 def make_tools(tools):
@@ -138,7 +138,7 @@ def health(*seconds):
 def supervisord():
     """The pid of the slot's supervisord; 0 where none runs. A pid file outlives a power cut."""
     pid = read(FOLDER + PID).strip()
-    return int(pid) if pid.isdigit() and (FOLDER + CONF).encode() in command(int(pid)) else 0
+    return int(pid) if pid.isdigit() and os.fsencode(FOLDER + CONF) in command(int(pid)) else 0
 
 
 def command(pid):
