@@ -160,7 +160,7 @@ def test_a_release_that_is_told_to_end_does_so_at_once_and_switches_nothing(shop
         shop.empty(*shop.app)
         ended, text = harm(shop, number, moment, to(shop.other))
         assert (ended, shop.served()) == (code, before), (moment, text)
-        assert "interrupted; fab status shows what is where" in text
+        assert "interrupted; fab status --stage test shows what is where" in text
         wait_for(shop.is_free, "the lock to be free")
         assert "was cut off" not in shop.status(), moment
     assert shop.release_again(shop.other)

@@ -23,6 +23,7 @@ from releaselib.hosts.connection import TIMED_OUT, Remote, Unreachable
 from releaselib.hosts.fleet import Fleet, Results, connected
 from releaselib.hosts.here import Here
 from releaselib.process import Output
+from rig import wait_for
 
 
 @pytest.fixture
@@ -63,6 +64,15 @@ def test_a_command_that_is_not_silent_is_given_up_too(tmp_path: Path) -> None:
     fleet = Fleet(real.stage(tmp_path, command_timeout=1))
     done = fleet.remote(fleet.stage.app[0]).run(("sh", "-c", "while sleep 0.05; do echo on; done"))
     assert done.code == TIMED_OUT
+
+
+def test_what_a_command_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Else a release that was given up would go on."""
+    fleet = Fleet(real.stage(tmp_path, command_timeout=1))
+    child = tmp_path / "pid"
+    done = fleet.remote(fleet.stage.app[0]).run(("sh", "-c", f"sleep 600 & echo $! >{child}; wait"))
+    assert done.code == TIMED_OUT
+    wait_for(lambda: not Path(f"/proc/{child.read_text().strip()}").exists(), "its end")
 
 
 def test_a_command_that_was_started_can_be_talked_with(remote: Remote) -> None:

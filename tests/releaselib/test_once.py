@@ -50,6 +50,7 @@ class Run(SimpleNamespace):
             view=view,
             hosts=list(stage.app),
             switched=False,
+            built=None if again else "just now",
             fails=fails,
             record=self.recorded.append,
         )

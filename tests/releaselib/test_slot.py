@@ -734,6 +734,32 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
         assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
 
 
+def test_what_the_index_is_read_with_is_gone_though_nobody_hears_of_the_end(where: Stage, plain: Remote) -> None:
+    """As when a connection is lost, or fab is killed."""
+    content = Shop(where, "1.1").content("b") | {slot.NETRC: "machine index login a password secret\n"}
+    values: dict[str, Any] = {"slot": "b", "digest": "x", "start": "yes", "index": where.index.url, "egress": ""}
+    tool = uv(where.index)
+    assert tool
+    argv = scripts.script(where, "slot_stage.sh", **values, uv_url=tool.url, uv_sha256=tool.sha256)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as stage:
+        for end in (stage.stdout, stage.stderr):
+            assert end
+            end.close()
+        assert stage.stdin
+        stage.stdin.write(json.dumps(content))
+    assert not list(Path(where.prefix).glob("slots/*/netrc"))
+    real.end_slots(where, "b")
+
+
+@pytest.mark.parametrize("name", ["healthy", "health.json"])
+def test_a_slot_with_a_file_that_a_power_cut_damaged_is_built_anew(where: Stage, plain: Remote, name: str) -> None:
+    with running(where, plain):
+        (folder(where, "b") / name).write_bytes(b"" if name == "health.json" else b"\xff")
+        assert slot.stage_release(plain, "b", Shop(where, "1.0").content("b"), uv(where.index)) == "built"
+        assert slot.stage_release(plain, "b", Shop(where, "1.0").content("b"), uv(where.index)) == "kept"
+
+
 @pytest.mark.parametrize("moment", [*MOMENTS.values(), GOES_ON], ids=[*MOMENTS, "before it goes on"])
 def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
     where: Stage, plain: Remote, moment: str

@@ -16,6 +16,7 @@ from releaselib.actions import slots
 from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.release import Wanted
+from releaselib.decide.seen import Served
 from releaselib.decide.view import View
 from releaselib.errors import HostsFailed, Refused
 from releaselib.hosts import health, nginx, slot
@@ -67,15 +68,21 @@ def test_a_slot_is_not_called_healthy_on_a_host_that_holds_another_release(seen:
 def test_all_of_a_host_is_removed_that_no_visitor_is_sent_to(seen: Callable[[View], list[str]]) -> None:
     view = real.seen({"a": A1, "b": B2}, proxies=["b 2.0", "b 2.0"])  # of app1 alone
     done = seen(view)
-    with pytest.raises(Refused, match="app1 serves visitors"):
+    with pytest.raises(Refused, match="visitors are served from app1"):
         slots.remove(PROJECT, "production", Wanted(hosts="app*"), everything=True)
     assert done == []
     slots.remove(PROJECT, "production", Wanted(hosts="app2"), everything=True)
     assert sorted(done) == ["app2 remove a b", "proxy1 forgets a", "proxy2 forgets a"]
 
 
-def test_nothing_of_a_host_is_removed_while_the_proxies_disagree(seen: Callable[[View], list[str]]) -> None:
-    done = seen(real.seen({"a": A1, "b": B2}, proxies=["a 1.0", "b 2.0"]))
-    with pytest.raises(Refused, match="the proxies disagree"):
-        slots.remove(PROJECT, "production", Wanted(hosts="app2"), everything=True)
-    assert done == []
+def test_nothing_of_a_host_is_removed_that_any_proxy_sends_visitors_to(seen: Callable[[View], list[str]]) -> None:
+    """To the canary's slot, too, and while the proxies disagree."""
+    split = real.seen({"a": A1, "b": B2}, proxies=["a 1.0", "b 2.0"], hosts=2)
+    view = real.seen({"a": A1, "b": B2}, proxies=["b 2.0", "b 2.0"])
+    of_canary = {"b": Served(B2, ("app1",), ()), "a": Served(A1, ("app2",), ())}
+    canary = {host: replace(one, canary="a", slots=of_canary) for host, one in view.proxy.items()}
+    for one in (split, replace(view, proxy=canary)):
+        done = seen(one)
+        with pytest.raises(Refused, match="app2"):
+            slots.remove(PROJECT, "production", Wanted(hosts="app2"), everything=True)
+        assert done == []

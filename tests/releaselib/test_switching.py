@@ -224,7 +224,11 @@ def test_what_runs_in_the_live_slot_only_comes_back_also_on_hosts_that_were_left
     plan = make(stage, view, Aim("release", SWITCH, real.release("2.0", 2), "b", stage.app[:1]))
     journal: Any = SimpleNamespace(write=lambda event, wait: None)
     at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
-    programs.hand_back(Run(at, plan, view, journal, tmp_path, hosts=list(stage.app[:1])))
+    monkeypatch.setattr(Session, "look", lambda self: view)
+    seen = replace(
+        view, app={host: one for host, one in view.app.items() if host in stage.app[:1]}
+    )  # the other was not
+    programs.hand_back(Run(at, plan, seen, journal, tmp_path, hosts=list(stage.app[:1])))
     assert started == {"app1": ["tidy-0"], "app2": ["tidy-0"]}
 
 

@@ -9,7 +9,7 @@ from releaselib.config import Project
 from releaselib.config.inventory import Host, select
 from releaselib.decide.problems import require_agreement
 from releaselib.decide.programs import places
-from releaselib.errors import HostsFailed, Refused
+from releaselib.errors import HostsFailed, Refused, ReleaseError
 from releaselib.hosts import slot
 from releaselib.hosts.connection import Remote, Unreachable
 from releaselib.progress import say
@@ -64,8 +64,8 @@ def hand_over(
 
 def hand_back(run: Run) -> None:
     """Have them run again in the slot that was live before, on the hosts that have it, whether or not staged now."""
-    with suppress(HostsFailed):  # the error that led here is told
-        hand_over(run.at, run.plan.live, run.at.stage.app, run.view.running(run.plan.live))
+    with suppress(ReleaseError):  # the error that led here is told
+        hand_over(run.at, run.plan.live, run.at.stage.app, run.at.look().running(run.plan.live))
 
 
 def move_programs(project: Project, stage: str, *, to: str = "") -> str:

@@ -69,12 +69,10 @@ def require_token(project: Project) -> None:
 def make_release(project: Project, version: str) -> str:
     """The release of a pushed tag on the forge, with notes from CHANGELOG.md; returns its address.
 
-    Raises Refused for what is no version with a tag, and ForgeFailed.
+    Raises ConfigError without a version, and ForgeFailed.
     """
-    if version not in source.find(project.root, "HEAD").tags:
-        raise Refused(
-            f"there is no tag {version or '(no --version)'}", next_step="git tag -l; fab repo.release --version V"
-        )
+    if not version:
+        raise ConfigError("no version was given", next_step="git tag lists them; fab repo.release --version V")
     where = target(project)
     changelog = project.root / project.directory / "CHANGELOG.md"
     text = changelog.read_text("utf-8") if changelog.exists() else ""

@@ -87,6 +87,7 @@ def remove(
             else:
                 view = at.look(()) if at.stage.proxy else at.look()
                 if everything:
+                    require_proxies(view, at.stage)
                     _require_left_out(view, hosts)
                 else:
                     _require_idle(view, at.stage, chosen)
@@ -122,11 +123,12 @@ def require_yes(stage: Stage, view: View, command: str, yes: bool) -> None:
 
 def _require_left_out(view: View, hosts: Sequence[Host]) -> None:
     """Raise Refused where visitors are sent to one of these hosts, or the live workers work there."""
-    busy = [host.name for host in hosts if host.name in view.behind or host in view.running(view.live)]
-    if busy or view.split:
+    served = [one.slots[name] for one in view.proxy.values() for name in view.serving if name in one.slots]
+    names = {name for one in served for name in one.hosts}
+    if busy := [host.name for host in hosts if host.name in names or host in view.running(view.live)]:
         raise Refused(
-            f"{', '.join(busy) or 'the proxies disagree: maybe these hosts'} serve{'s' * (len(busy) == 1)} visitors",
-            next_step="take them out of release.toml, then fab nginx.sync; or without --hosts, for the whole stage",
+            f"visitors are served from {', '.join(busy)}",
+            next_step="take them out of release.toml, then fab nginx.sync (docs/hosts.md); or without --hosts, for all",
         )
 
 

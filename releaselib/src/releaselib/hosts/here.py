@@ -12,6 +12,9 @@ from releaselib.config.stage import Stage
 from releaselib.hosts.connection import TIMED_OUT, Kept, Running, Unreachable
 from releaselib.process import Output
 
+TIDY = 5
+"""Seconds that a command has to end in when it is told to."""
+
 
 class Here:
     """The machine that the command runs on.
@@ -34,10 +37,10 @@ class Here:
             try:
                 out, err = process.communicate(text.encode(), limit)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _end(process)
                 return Output(TIMED_OUT, "", f"no end after {limit:g} s")
             except BaseException:
-                process.kill()
+                _end(process)
                 raise
             finally:
                 self._at_work.remove(process)
@@ -60,6 +63,15 @@ class Here:
         for process in list(self._at_work):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command with all that it has started: after a while, in which it may tidy up, by force."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TIDY)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _listens() -> None:

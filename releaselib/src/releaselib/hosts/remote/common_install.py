@@ -26,9 +26,10 @@ class Installer:
         self.environment.update(UV_PYTHON_DOWNLOADS="never", UV_CACHE_DIR=cache)
 
     def run(self, *argv):
-        """The exit code of a program; what it says is on stderr."""
+        """The exit code of a program; what it says is on stderr. It may outlive this, and holds the host's lock."""
+        kept = {"stdin": subprocess.DEVNULL, "stdout": sys.stderr, "close_fds": False}
         try:
-            return subprocess.call(argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+            return subprocess.call(argv, env=self.environment, **kept)
         except OSError as error:  # it is of another machine, say
             print(error, file=sys.stderr)
             return 126

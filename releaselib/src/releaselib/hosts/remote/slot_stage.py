@@ -47,6 +47,8 @@ def main():
     os.symlink(tools, FOLDER + "/tools")
     INSTALLER.virtualenv(FOLDER + "/venv") or fail(72, "cannot make the virtualenv of the slot")
     INSTALLER.wheels(FOLDER + "/venv", FOLDER + "/requirements.txt") or fail(72, "cannot install the release")
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(FOLDER + "/netrc")
     if START == "yes":
         if not (waits and resume(pid, FOLDER)):
             sys.exit(3)
@@ -66,9 +68,11 @@ def write_files():
 
 def holds(pid):
     """Whether the slot holds exactly this, and is healthy where it is to run."""
-    if read(FOLDER + "/healthy").decode().strip() != DIGEST:
+    if read(FOLDER + "/healthy").strip() != DIGEST.encode():
         return False
-    return START != "yes" or (bool(pid) and not health(0)[1])
+    with contextlib.suppress(ValueError, KeyError):  # a power cut left no whole health.json
+        return START != "yes" or (bool(pid) and not health(0)[1])
+    return False
 
 
 def replace(pid):

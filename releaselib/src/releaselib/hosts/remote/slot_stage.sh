@@ -10,7 +10,7 @@ end_waiting() { [ -e "$folder/runs" ] || (stop_slot "$folder") || true; }
 end_waiting
 [ ! -e "$folder.new" ] || rm -rf "$folder.new"
 trap 'rm -f "$folder/netrc" "$folder.new/netrc"; end_waiting' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT TERM PIPE # the last: nobody hears what it says any more
 
 code=0
 said=$(run_python "$slot_stage_py" "$folder" "$tools" "$cache" "$digest" "$start" "$index" "$egress" \
