@@ -713,10 +713,13 @@ MOMENTS = {
 GOES_ON = 'rpc(folder + SOCKET, "restart"'
 
 
-def end_at(patch: pytest.MonkeyPatch, moment: str, by: str = "KILL") -> None:
-    """Have the script and its Python end there, as when a connection is cut off or a command is given up."""
-    for name in ("slot_stage.py", "common_pause.py"):
-        scripts_with(patch, name, moment, f"os.killpg(0, signal.SIG{by}); {moment}")
+def stage_cut_off_at(where: Stage, plain: Remote, moment: str, by: str = "KILL") -> None:
+    """Have the script and its Python end there, as when a connection is lost or a command is given up."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("slot_stage.py", "common_pause.py"):
+            scripts_with(patch, name, moment, f"os.killpg(0, signal.SIG{by}); {moment}")
+        with pytest.raises(CommandFailed):
+            slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
 
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
@@ -725,10 +728,7 @@ def test_a_supervisord_that_waits_when_its_script_is_ended_is_not_forgotten(
     where: Stage, plain: Remote, moment: str, by: str
 ) -> None:
     with running(where, plain) as before:
-        with pytest.MonkeyPatch.context() as patch:
-            end_at(patch, moment, by)
-            with pytest.raises(CommandFailed):
-                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        stage_cut_off_at(where, plain, moment, by)
         assert all_of(where) == ([before] if by == "KILL" else []), "only a killed script leaves it"
         slot.stage_release(plain, "b", Shop(where, "1.2").content("b"), uv(where.index))
         assert (Shop(where, "1.2").answer("b"), all_of(where)) == ("1.2", [supervisord(where)])
@@ -765,10 +765,7 @@ def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
     where: Stage, plain: Remote, moment: str
 ) -> None:
     with running(where, plain):
-        with pytest.MonkeyPatch.context() as patch:
-            end_at(patch, moment)
-            with pytest.raises(CommandFailed):
-                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        stage_cut_off_at(where, plain, moment)
         assert len(all_of(where)) == 1
         slot.act(plain, "remove", "b")
         assert (all_of(where), list(Path(where.prefix).glob("slots/b*"))) == ([], [])
@@ -776,10 +773,7 @@ def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
 
 def test_a_slot_whose_script_was_killed_while_it_waited_for_health_is_known_to_run(where: Stage, plain: Remote) -> None:
     with running(where, plain) as before:
-        with pytest.MonkeyPatch.context() as patch:
-            end_at(patch, "failing, too_many = health()")
-            with pytest.raises(CommandFailed):
-                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        stage_cut_off_at(where, plain, "failing, too_many = health()")
         (app,) = look(Fleet(where), where.app).app.values()
         assert app.slots["b"].running
         wait_for(lambda: answers(where, "1.1"), "its processes")
@@ -793,10 +787,7 @@ def test_a_slot_whose_release_was_killed_is_not_running_and_is_started_with_what
     where: Stage, plain: Remote, moment: str, version: str
 ) -> None:
     with running(where, plain):
-        with pytest.MonkeyPatch.context() as patch:
-            end_at(patch, moment)
-            with pytest.raises(CommandFailed):
-                slot.stage_release(plain, "b", Shop(where, "1.1").content("b"), uv(where.index))
+        stage_cut_off_at(where, plain, moment)
         (app,) = look(Fleet(where), where.app).app.values()
         assert not app.slots["b"].running
         with pytest.raises(CommandFailed, match="the slot is stopped"):

@@ -42,9 +42,7 @@ def stage(run: Run) -> None:
     Raises HostsFailed beyond the failure budget.
     """
     at, plan = run.at, run.plan
-    pins = run.pins or wheels.pins_of(
-        at, run.view, plan.release
-    )  # what the index lacks is found before anything changes
+    pins = run.pins or wheels.pins_of(at, run.view, plan.release)  # first: what the index lacks changes nothing
     uv = uv_wheel(index.of(at.stage.index).files("uv"), run.view.any_app.machine)
     if plan.slot != plan.live:
         _retire(run)
