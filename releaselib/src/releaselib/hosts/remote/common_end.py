@@ -30,4 +30,4 @@ def end(pid, folder):
                 sys.exit("process %d does not end" % pid)
             os.kill(pid, signal.SIGKILL if late > 0 else 0)
             knock(folder + "/run/supervisor.sock")
-            select.select((), (), (), 0.05)  # time.sleep asks a clock which on some hosts began before 1970
+            select.select((), (), (), 0.05)  # as time.sleep, which fails under faketime
