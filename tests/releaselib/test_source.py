@@ -140,6 +140,18 @@ def test_a_tag_on_something_else_than_a_commit_is_no_version(repository: real.Re
     assert list(find(repository.folder).tags) == ["1.0"]
 
 
+def test_a_tag_leads_to_its_commit_however_it_was_made(repository: real.Repository) -> None:
+    first = repository.commit({"a.txt": "1"})
+    repository.git("tag", "plain")
+    repository.git("tag", "-a", "with/words", "-m", "x")
+    repository.git("tag", "-a", "of-a-tag", "-m", "x", "with/words")
+    repository.git("pack-refs", "--all")
+    later = repository.commit({"a.txt": "2"})
+    repository.git("tag", "-a", "loose", "-m", "x")
+    found = find(repository.folder).tags
+    assert found == {"plain": first, "with/words": first, "of-a-tag": first, "loose": later}
+
+
 def test_a_clone_holds_the_commit_and_nothing_else(repository: real.Repository, tmp_path: Path) -> None:
     head = repository.commit({"a.txt": "committed"})
     repository.commit({"later.txt": ""})

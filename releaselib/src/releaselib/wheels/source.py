@@ -52,11 +52,20 @@ def find(root: Path, ref: str = "") -> Source:
 
 
 def _tags(repo: git.Repo) -> dict[str, str]:
-    """Tag -> commit; a tag of something else than a commit is no version."""
+    """Tag -> commit; a tag of something else than a commit is no version.
+
+    One git tells of all: GitPython reads the list of packed tags once for each of them.
+    """
     found = {}
-    for tag in repo.tags:
-        with suppress(ValueError):
-            found[tag.name] = tag.commit.hexsha
+    form = "%(refname:strip=2) %(objecttype) %(objectname) %(*objecttype) %(*objectname)"
+    for line in repo.git.for_each_ref("refs/tags", format=form).splitlines():
+        name, *words = line.split()
+        kinds = dict(zip(words[::2], words[1::2], strict=True))  # of a tag with words: its own, and what it is on
+        if "commit" in kinds:
+            found[name] = kinds["commit"]
+        elif words[-2] == "tag":  # on another tag, which older gits do not follow
+            with suppress(ValueError):
+                found[name] = repo.tag(name).commit.hexsha
     return found
 
 
