@@ -23,6 +23,7 @@ from releaselib.decide.journal import Began, History, Switching
 from releaselib.decide.plan import SWITCH, Aim, make
 from releaselib.decide.release import Wanted
 from releaselib.decide.seen import Served
+from releaselib.decide.watch import Traffic
 from releaselib.errors import CommandFailed, HostsFailed, Refused
 from releaselib.hosts import nginx, slot
 from releaselib.hosts.connection import Remote, Unreachable
@@ -198,6 +199,30 @@ def test_a_release_that_goes_on_is_for_the_hosts_that_are_not_excluded(tmp_path:
     source = Source("main", "c0ffee", 0, {})
     aim = planning._of_commit(Seen(at, "release", Wanted(exclude="app2"), view, source))
     assert (aim.phases[0], aim.slot, [host.name for host in aim.app]) == ("switch", "b", ["app1"])
+
+
+@pytest.mark.parametrize(("action", "watched"), [("release", ["read", "start"]), ("rollback", [])])
+def test_what_nobody_judges_is_not_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, watched: list[str]
+) -> None:
+    """The phase `watch` ends it, and a rollback has none: the log would grow until the next release."""
+    told: list[str] = []
+    monkeypatch.setattr(Fleet, "remote", lambda self, host: self)
+    monkeypatch.setattr(nginx, "switch", lambda remote, slot, serves: None)
+
+    def watch(remote: Remote, what: str) -> dict[str, Traffic]:
+        told.append(what)
+        return {}
+
+    monkeypatch.setattr(nginx, "watch", watch)
+    monkeypatch.setattr(switching, "_sample", lambda run: None)
+    stage = real.stage(tmp_path, app=["app1"], proxy=["proxy1"], auto_rollback=True)
+    view = real.seen({"a": real.release("1.0"), "b": real.release("2.0", 2)}, proxies=["b 2.0"])
+    plan = make(stage, view, Aim(action, SWITCH, real.release("1.0"), "a", stage.app))
+    at = Session(config.Project(root=tmp_path, name=real.PROJECT), stage, Fleet(stage))
+    journal: Any = SimpleNamespace(write=lambda event, wait: None)
+    switching.switch(Run(at, plan, view, journal, tmp_path))
+    assert told == watched
 
 
 def test_a_canary_cannot_go_on_with_a_switch_of_which_some_visitors_know(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 from releaselib.actions.run import Run
 from releaselib.decide.journal import Ran
-from releaselib.hosts import lock, slot
+from releaselib.hosts import slot
 
 
 def run(run: Run, when: str) -> None:
@@ -17,13 +17,10 @@ def run(run: Run, when: str) -> None:
     known = run.view.known.get(plan.slot)
     # Of a slot that is warm only the proxies' word is known.
     holders = run.hosts or [host for host in plan.app if known and host.name in known.hosts]
-    chosen = {name: once for name, once in stage.run.items() if once.when == when}
-    if not chosen:
-        return
-    # What was not built just now may have been staged before, longer ago than a look at the hosts tells of.
-    history = run.view.history if run.built else lock.read_journal(run.at.fleet)
-    for name, once in chosen.items():
-        ran = set() if once.always else history.ran(name, plan.release)
+    for name, once in stage.run.items():
+        if once.when != when:
+            continue
+        ran = set() if once.always else run.history.ran(name, plan.release)
         hosts = [host for host in holders if host.name not in ran] if once.on == "all" else holders[: not ran]
         act = partial(slot.command, slot=plan.slot, line=once.command, timeout=once.timeout, name=name)
         results = run.at.fleet.each(hosts, act)

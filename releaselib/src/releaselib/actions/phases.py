@@ -46,7 +46,7 @@ def stage(run: Run) -> None:
     uv = uv_wheel(index.of(at.stage.index).files("uv"), run.view.any_app.machine)
     if plan.slot != plan.live:
         _retire(run)
-    if at.stage.auto_rollback and plan.live:
+    if run.may_go_back:
         switching.traffic(run, "", "start")  # the old release, to compare the new one with
     run.wheels = resolve.pins(pins.release)
     release = replace(plan.release, wheels=run.wheels)

@@ -1,18 +1,19 @@
 """An action under way: what its phases hand on to each other."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from releaselib.actions.early import Early
 from releaselib.actions.session import Session, now
 from releaselib.config.inventory import Host
-from releaselib.decide.journal import Event, Ran, Report, Switching
+from releaselib.decide.journal import Event, History, Ran, Report, Switching
 from releaselib.decide.plan import Plan
 from releaselib.decide.samples import Samples
 from releaselib.decide.view import View
 from releaselib.decide.watch import Traffic
 from releaselib.errors import CommandFailed
-from releaselib.hosts import health, slot
+from releaselib.hosts import health, lock, slot
 from releaselib.hosts.connection import Remote, Running
 from releaselib.hosts.held import Lock
 from releaselib.wheels.build import Built
@@ -50,6 +51,19 @@ class Run:
     def beside(self) -> bool:
         """Whether the new processes run beside the old ones before the switch; some workers may not."""
         return bool(self.plan.proxy) or self.at.stage.overlap
+
+    @property
+    def may_go_back(self) -> bool:
+        """Whether visitors get the old release again by themselves when they get worse.
+
+        Never from a rollback, which leads away from what fails.
+        """
+        return self.at.stage.auto_rollback and bool(self.plan.live) and self.plan.action != "rollback"
+
+    @cached_property
+    def history(self) -> History:
+        """What the journal tells of the release: all, unless that was built just now; a look tells the last of it."""
+        return self.view.history if self.built else lock.read_journal(self.at.fleet)
 
     @property
     def visitors_get(self) -> str:

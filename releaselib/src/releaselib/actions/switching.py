@@ -38,7 +38,7 @@ def switch(run: Run) -> None:
     if sampled and not run.samplers:
         _sample(run)
     _await_first(run)
-    if run.at.stage.auto_rollback:
+    if run.may_go_back:
         run.before = traffic(run, run.plan.live, "read")
         traffic(run, "", "start")
     run.record(Switching(run.plan.slot, run.plan.live))  # what waits for a lock host can be interrupted
@@ -247,7 +247,7 @@ def prove(run: Run) -> None:
     for host, samples in run.samples.items():
         if samples.ailing:
             say(f"{host.name}: the old release failed {len(samples.ailing)} requests, until the switch")
-    if doubted and run.at.stage.auto_rollback and plan.live and plan.action != "rollback":
+    if doubted and run.may_go_back:
         go_back(run, doubted)
     if doubted:
         raise CommandFailed(

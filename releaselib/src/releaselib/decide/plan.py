@@ -89,7 +89,7 @@ class Aim:
 MAKE = ("build", "publish")
 """Left out where the index has the version already, built from the same commit."""
 SWITCH = ("switch", "prove", "watch", "take_over", "stop")
-BACK = ("switch", "prove", "take_over", "stop")
+BACK = tuple(name for name in SWITCH if name != "watch")
 """The same of a rollback, which is not taken back for the errors of the release that it leads away from."""
 AFTER = (*SWITCH, "after_switch")
 """What is left to do when some visitors get the release already."""
