@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 import real
-from releaselib import index
+from releaselib import config, index
+from releaselib.actions import wheels
 from releaselib.config.tables import Index, OwnIndex
 from releaselib.decide.files import File, missing
 from releaselib.errors import IndexFailed, Refused
 from releaselib.index.own import Own
 from releaselib.index.publish import compare, publish
 from releaselib.index.simple import PASSWORD, Simple
+from releaselib.wheels.build import Built
 
 WHEEL, SDIST = "my_shop-1.0-py3-none-any.whl", "my_shop-1.0.tar.gz"
 BUILT = {f"/out/{WHEEL}": "aa", f"/out/{SDIST}": "bb"}
@@ -49,6 +51,16 @@ def test_a_version_that_the_index_has_with_other_bytes_is_refused() -> None:
     assert caught.value.exit_code == 3
     assert caught.value.what == f"publish: the index has other bytes as {SDIST}"
     assert caught.value.next_step == "release another version; a published file never changes"
+
+
+def test_nothing_is_uploaded_of_a_version_whose_tag_is_on_another_commit(repository: real.Repository) -> None:
+    """The index is asked for nothing: it is down here."""
+    repository.git("tag", "1.0")
+    later = repository.commit({"a.txt": "2"})
+    table = {"index": {"url": "http://127.0.0.1:9/simple/"}}
+    project = config.parse(table, root=repository.folder, name=real.PROJECT)
+    with pytest.raises(Refused, match=r"tag 1\.0 is on another commit"):
+        wheels.publish(project, Built("1.0", later, BUILT))
 
 
 def test_a_file_is_uploaded_once_and_never_changed(shelf: Index, tmp_path: Path) -> None:

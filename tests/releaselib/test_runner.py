@@ -18,7 +18,7 @@ from releaselib.actions.session import Interrupted, Session
 from releaselib.decide.journal import Began, Failed, Report
 from releaselib.decide.plan import Phase, Plan
 from releaselib.decide.settings import Setting
-from releaselib.errors import CommandFailed, HookFailed, Refused
+from releaselib.errors import CommandFailed, ConfigError, HookFailed, Refused
 from releaselib.hosts import proof
 from releaselib.hosts.fleet import Fleet
 from releaselib.hosts.held import Lock
@@ -215,6 +215,12 @@ PAGES = {
     "a forge whose pages are not wanted": ("release", "production", False, []),
     "this machine": ("release", "local", True, []),
 }
+
+
+def test_a_page_on_the_forge_is_of_a_version() -> None:
+    project = config.parse({"forge": {"kind": "gitlab", "namespace": "team"}}, root=Path("/shop"), name=real.PROJECT)
+    with pytest.raises(ConfigError, match="no version was given"):
+        repository.make_release(project, "")
 
 
 @pytest.mark.parametrize(("action", "stage", "wanted", "made"), PAGES.values(), ids=PAGES)

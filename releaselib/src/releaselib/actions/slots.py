@@ -86,11 +86,11 @@ def remove(
                 require_yes(at.stage, at.look(()), "slot.remove --all", yes)
             else:
                 view = at.look(()) if at.stage.proxy else at.look()
+                require_proxies(view, at.stage)
                 if everything:
-                    require_proxies(view, at.stage)
                     _require_left_out(view, hosts)
                 else:
-                    _require_idle(view, at.stage, chosen)
+                    _require_idle(view, chosen)
                 for name in (name for name in chosen if name not in view.serving):
                     at.fleet.each(at.stage.proxy, functools.partial(nginx.retire, slot=name)).require(
                         "proxies failed: slot.remove"
@@ -111,9 +111,9 @@ def remove(
 def require_yes(stage: Stage, view: View, command: str, yes: bool) -> None:
     """Raise Refused for what ends the service of a stage on real hosts, unless that was said to be meant."""
     if view.serving and not stage.local and not yes:
-        slots = f"slot {view.live} ({view.version or UNSET}) serves"
-        if view.split or len(view.serving) > 1:
-            slots = f"slots {', '.join(view.serving)} serve"
+        slots = f"slots {', '.join(view.serving)} serve"
+        if len(view.serving) == 1:
+            slots = f"slot {view.live} ({view.version or UNSET}) serves"
         raise Refused(
             f"{slots} the visitors of {stage.name}; {command} would end that",
             next_step=f"fab {command} --stage {stage.name} --yes, if nobody is to be served; fab maintenance.on tells "
@@ -132,9 +132,8 @@ def _require_left_out(view: View, hosts: Sequence[Host]) -> None:
         )
 
 
-def _require_idle(view: View, stage: Stage, chosen: tuple[str, ...]) -> None:
+def _require_idle(view: View, chosen: tuple[str, ...]) -> None:
     """Raise Refused unless no proxy sends visitors to these slots, nor will when its nginx starts again."""
-    require_proxies(view, stage)
     if live := [name for name in chosen if name in view.serving]:
         raise Refused(f"slot {live[0]} is live; visitors are served from it", next_step="fab switch first")
 

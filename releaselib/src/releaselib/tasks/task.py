@@ -77,7 +77,8 @@ def with_errors(act: Callable[[], None], stage: str = "") -> None:
         _say_no_more()
         sys.exit(141)
     except KeyboardInterrupt as error:
-        _tell(f"interrupted; fab status{f' --stage {stage}' * (stage not in ('', 'local'))} shows what is where")
+        status = errors.on_stage("fab status", stage) if stage not in ("", "local") else "fab status"
+        _tell(f"interrupted; {status} shows what is where")
         sys.exit(128 + getattr(error, "number", 2))
 
 

@@ -68,17 +68,6 @@ runs_as() { # runs_as PID WORDS
     line_of "/proc/$1/cmdline" && case $line in *"$2"*) ;; *) return 1 ;; esac
 }
 
-# Wait until a pid is gone: for so many seconds politely, then by force.
-wait_gone() { # wait_gone PID SECONDS
-    n=0
-    while kill -0 "$1" 2>/dev/null; do
-        n=$((n + 1))
-        if [ "$n" -eq $((10 * $2)) ]; then kill -KILL "$1" 2>/dev/null || true; fi
-        [ "$n" -lt $((10 * $2 + 50)) ] || fail 1 "process $1 does not end"
-        sleep 0.1
-    done
-}
-
 # Bytecode lies outside the slot, which is built anew each time: what a release shares with the one that
 # was there before it needs no compiling. Bytecode belongs to a source by its time and size (PEP 552), and uv
 # links the same file into each slot.

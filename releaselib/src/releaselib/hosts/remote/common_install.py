@@ -27,9 +27,9 @@ class Installer:
 
     def run(self, *argv):
         """The exit code of a program; what it says is on stderr. It may outlive this, and holds the host's lock."""
-        kept = {"stdin": subprocess.DEVNULL, "stdout": sys.stderr, "close_fds": False}
+        null = subprocess.DEVNULL
         try:
-            return subprocess.call(argv, env=self.environment, **kept)
+            return subprocess.call(argv, env=self.environment, stdin=null, stdout=sys.stderr, close_fds=False)
         except OSError as error:  # it is of another machine, say
             print(error, file=sys.stderr)
             return 126
@@ -45,17 +45,8 @@ class Installer:
         if self.uv:
             install = (self.uv, "pip", "install", "-q", "--python", python, "--default-index", self.index)
         else:
-            install = (
-                python,
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--no-compile",
-                "--isolated",
-                "--disable-pip-version-check",
-            )
-            install += ("--index-url", self.index, *self.trusted())
+            install = (python, "-m", "pip", "install", "-q", "--no-compile", "--isolated", *self.trusted())
+            install += ("--disable-pip-version-check", "--index-url", self.index)
         return not self.run(*install, *pinned, requirements)
 
     def trusted(self):

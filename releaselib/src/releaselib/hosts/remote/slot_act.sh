@@ -10,13 +10,16 @@ at_work() { # what is to run in the slot: what starts with it, and what the live
 
 for slot in $chosen; do
     folder=$slots/$slot
-    # One that was left waiting by a release that was killed has the configuration from before it.
-    [ "$action" = status ] || [ -e "$folder/runs" ] || stop_slot "$folder"
-    if [ "$action" = remove ]; then
-        stop_slot "$folder"
-        rm -rf "$folder" "$folder.new"
-        continue
-    fi
+    case $action in
+        status) ;;
+        remove)
+            stop_slot "$folder"
+            rm -rf "$folder" "$folder.new"
+            continue
+            ;;
+        # One that was left waiting by a release that was killed has the configuration from before it.
+        *) [ -e "$folder/runs" ] || stop_slot "$folder" ;;
+    esac
     if [ ! -e "$folder/supervisord.conf" ]; then
         case $action in
             shutdown | status) echo "slot $slot is empty" ;;
