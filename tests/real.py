@@ -114,7 +114,8 @@ def sha256(path: Path) -> str:
 class Web:
     """A small web server, on a free port unless one is given; ``pages`` maps a path to a status and a body.
 
-    The first ``late`` requests are hung up on. Requests to /slow set ``asked`` and wait for ``go``.
+    The first ``late`` requests are hung up on. Requests to /slow set ``asked`` and wait for ``go``;
+    an answer to /short.whl ends before it should.
     """
 
     def __init__(self, pages: Mapping[str, tuple[int, str]], *, late: int = 0, port: int = 0) -> None:
@@ -137,6 +138,8 @@ class Web:
                     web.asked.set()
                     web.go.wait()
                 self.send_response(status)
+                if self.path == "/short.whl":
+                    self.send_header("Content-Length", str(len(body) + 1))
                 self.end_headers()
                 self.wfile.write(body.encode())
 

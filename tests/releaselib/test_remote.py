@@ -638,14 +638,14 @@ def test_a_redirect_is_an_answer_only_where_the_old_release_gave_it(before: str,
 # --- slot_stage.sh, as far as it goes without a release (the rest is in test_slot)
 
 
-def stage_it(prefix: Path, *, uv: tuple[str, str] = ("", "")) -> Done:
+def stage_it(prefix: Path, *, uv: tuple[str, str] = ("", ""), egress: str = "") -> Done:
     files = {"tools.txt": "", "requirements.txt": ""}
     values = {
         "slot": "a",
         "digest": "x",
         "start": "yes",
         "index": "http://127.0.0.1:9/simple/",
-        "egress": "",
+        "egress": egress,
         "uv_url": uv[0],
         "uv_sha256": uv[1],
     }
@@ -672,6 +672,32 @@ def test_a_disk_with_room_and_no_file_more_is_told_as_such(tmp_path: Path) -> No
     assert re.search(
         f"cannot write to {tmp_path}/\\S+ \\(as root; [1-9][0-9]+ KiB free on {tmp_path}, and no file more", done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    {
+        "gone": ("/none.whl", "HTTP Error 404"),
+        "hung up on": ("/uv.whl", "Remote end closed connection without response"),
+        "cut off": ("/short.whl", "cut off: IncompleteRead"),
+    }.values(),
+)
+def test_a_uv_that_cannot_be_had_is_told_with_its_address(tmp_path: Path, path: str, said: str) -> None:
+    with real.Web({"/uv.whl": (200, "uv"), "/short.whl": (200, "uv")}, late=path == "/uv.whl") as web:
+        done = stage_it(tmp_path, uv=(f"{web.url}{path}", "0" * 64))
+    assert done.returncode == 71
+    assert re.search(f"^{web.url}{path}: .*{said}.*\ncannot fetch uv from the index$", done.stderr, re.MULTILINE)
+
+
+def test_uv_comes_through_the_proxy_that_the_stage_names_whatever_the_host_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with real.Web({}) as web:
+        assert stage_it(tmp_path, uv=("http://index.invalid/uv.whl", "0" * 64), egress=web.url).returncode == 71
+        assert stage_it(tmp_path, uv=(f"{web.url}/straight.whl", "0" * 64)).returncode == 71
+    assert [path for path, _ in web.seen] == ["http://index.invalid/uv.whl", "/straight.whl"]
 
 
 def test_a_uv_with_other_bytes_is_not_used(tmp_path: Path) -> None:

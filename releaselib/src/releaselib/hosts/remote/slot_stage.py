@@ -1,4 +1,4 @@
-"""slot_stage.py FOLDER TOOLS CACHE DIGEST START INDEX EGRESS UV_URL UV_SHA256 FETCH BYTECODE < files, as JSON
+"""slot_stage.py FOLDER TOOLS CACHE DIGEST START INDEX EGRESS UV_URL UV_SHA256 < files, as JSON
 
 Installs a release in the slot FOLDER, and has it run where the supervisord that is there can go on: all in one Python,
 as each costs its start. The exit codes are those of hosts/scripts.py; 3 says that it is installed and to be started.
@@ -12,14 +12,16 @@ import os
 import subprocess
 import sys
 
+from common_bytecode import link_bytecode
 from common_end import end
+from common_fetch import fetch
 from common_health import Health
 from common_install import Installer
 from common_pause import CONF, PID, pause, resume
 from common_rpc import read
 from common_unpack import unpack
 
-FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256, FETCH, BYTECODE = sys.argv[1:]
+FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256 = sys.argv[1:]
 NEW = FOLDER + ".new"
 UV = "%s/uv-%s" % (TOOLS, UV_SHA256) if UV_URL else ""
 INSTALLER = Installer(INDEX, EGRESS, FOLDER + "/netrc", CACHE, UV)
@@ -94,8 +96,12 @@ def fetch_uv():
     with contextlib.suppress(OSError, ValueError):
         if os.path.getsize(UV) == int(read(UV + ".size")):
             return
-    code = INSTALLER.run(sys.executable, "-IS", "-c", FETCH, UV_URL, UV_SHA256, UV)
-    not code or fail(code if code == 70 else 71, "cannot fetch uv from the index")
+    try:
+        fetch(UV_URL, UV_SHA256, UV, EGRESS, FOLDER + "/netrc")
+    except OSError:
+        raise
+    except Exception as error:  # of the network, or of what came from it
+        fail(71, "%s\ncannot fetch uv from the index" % error)
 
 
 def name_of_tools():
@@ -128,7 +134,8 @@ def make_tools(tools):
     remove(tools)
     INSTALLER.virtualenv(tools) or fail(71, "cannot make the virtualenv of the tools")
     INSTALLER.wheels(tools, FOLDER + "/tools.txt") or fail(71, "cannot install the tools")
-    INSTALLER.run(sys.executable, "-IS", "-c", BYTECODE, CACHE + "/bytecode")  # it saves time, and nothing else
+    with contextlib.suppress(OSError):  # it saves time, and nothing else
+        link_bytecode(CACHE + "/bytecode")
     INSTALLER.run("sync", "-f", tools)  # a power cut leaves them whole, or not ready
     with open(tools + "/ready", "wb") as file:
         file.write(listed(tools))

@@ -14,7 +14,7 @@ trap 'exit 1' HUP INT TERM PIPE # the last: nobody hears what it says any more
 
 code=0
 said=$(run_python "$slot_stage_py" "$folder" "$tools" "$cache" "$digest" "$start" "$index" "$egress" \
-    "$uv_url" "$uv_sha256" "$slot_fetch_py" "$slot_bytecode_py") || code=$?
+    "$uv_url" "$uv_sha256") || code=$?
 if [ $code -eq 3 ]; then # no supervisord waits for it, or it ended over it
     end_waiting
     start_slot "$folder"
