@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -66,15 +67,19 @@ class Team:
             self.release(self.publish())
 
     def make_bare(self) -> None:
-        """Every host as it was made: nothing runs there but sshd, and no file of a release is left."""
+        """Every host as it was made: nothing runs there but sshd, and no file of a release is left.
+
+        The files are put aside until the end, as a file system may look at each inode that was freed in the last
+        minute before it hands out another: what comes next would pay for what was there before.
+        """
         hosts = list(self.world.fleet.hosts.values())
         for host in hosts:
             host.power_off()
+            aside = Path(tempfile.mkdtemp(dir=self.folder))
             for path in (file for name in ("srv", "root", "tmp", "var/tmp") for file in (host.root / name).iterdir()):
-                if path.is_symlink() or not path.is_dir():
-                    path.unlink()
-                elif path.name != ".ssh":
-                    shutil.rmtree(path)
+                if path.name != ".ssh":
+                    path.rename(aside / path.name)
+        os.sync()
         for host in hosts:
             host.start()
         for host in hosts:
