@@ -326,7 +326,8 @@ def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str =
     with pytest.raises(CommandFailed) as caught:
         slot.stage_release(Fleet(where).remote(where.app[0]), letter, content, uv(where.index))
     assert caught.value.exit_code == 5
-    assert caught.value.next_step == f"fab host.logs --stage test --hosts local --slot {letter}"
+    logs = f"fab host.logs --stage test --hosts local --slot {letter}"
+    assert caught.value.next_step == (logs if (folder(where, letter) / "log/start.log").exists() else scripts.NEXT[72])
     assert not (folder(where, letter) / "healthy").exists()
     real.end_slots(where, letter)
     return caught.value
@@ -773,7 +774,7 @@ def test_a_slot_whose_release_was_killed_is_removed_with_all_that_waits_for_it(
 
 def test_a_slot_whose_script_was_killed_while_it_waited_for_health_is_known_to_run(where: Stage, plain: Remote) -> None:
     with running(where, plain) as before:
-        stage_cut_off_at(where, plain, "failing, too_many = health()")
+        stage_cut_off_at(where, plain, "failing, too_many = asked.failing()")
         (app,) = look(Fleet(where), where.app).app.values()
         assert app.slots["b"].running
         wait_for(lambda: answers(where, "1.1"), "its processes")

@@ -45,7 +45,8 @@ def logs(project: Project, stage: str, wanted: Wanted = NOTHING, *, lines: int =
     with session(project, stage, start=False) as at:
         chosen = known_slot(at.stage, wanted.slot or at.look().live)
         folder = f"{at.stage.paths.slot(chosen)}/log"
-        command = ("sh", "-c", 'cd "$1" && tail -n "$2" *.log', "logs", folder, str(lines))
+        shown = 'cd "$1" && if [ "$(ls)" ]; then tail -n "$2" *.log; else echo there is no log yet; fi'
+        command = ("sh", "-c", shown, "logs", folder, str(lines))
         results = at.fleet.each(select(at.stage.app, wanted.hosts), lambda remote: _run(remote, command))
         return results.named("hosts failed: host.logs")
 

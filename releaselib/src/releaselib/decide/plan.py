@@ -98,7 +98,7 @@ PHASES = {
     "release": RELEASE,
     "deploy": ("stage", "before_start"),
     "quickdeploy": (*MAKE, "stage", "before_start"),
-    "switch": ("health", "before_switch", "static", *AFTER),
+    "switch": ("before_start", "health", "before_switch", "static", *AFTER),
     "rollback": ("health", "static", *BACK),
     "join": ("stage", "before_start", "join", "take_over"),
     "sync": ("join",),
@@ -176,6 +176,7 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
             Phase(name, tuple(host.name for host in hosts.get(on.get(name, ""), ())), words[name].format(**values))
             for name in aim.phases
             if _applies(name, stage, aim.live or view.live, aim.slot)
+            and not (name == "before_start" and aim.action == "switch" and view.running(aim.slot))
         ),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 from releaselib.config.inventory import Host
 from releaselib.config.stage import Stage
 from releaselib.decide.budget import Budget
+from releaselib.decide.programs import processes
 from releaselib.decide.seen import Served
 from releaselib.errors import CommandFailed
 from releaselib.hosts.connection import Remote
@@ -49,7 +50,9 @@ def own(stage: Stage, slot: str, host: Host) -> list[str]:
 def at_start(stage: Stage, slot: str, version: str, host: Host) -> dict[str, Any]:
     """What is asked while a slot starts: its supervisord is woken, and may say that it is in vain. Pure."""
     asked = question(stage, own(stage, slot, host), version, timeout=stage.health_timeout)
-    return asked | {"wake": stage.paths.socket(slot)}
+    beside = {name: one for name, one in stage.programs_on(host).items() if not (one.health or one.waits)}
+    names = [process for name, one in beside.items() for process in processes(name, one.processes)]
+    return asked | {"wake": stage.paths.socket(slot), "programs": names}
 
 
 def check(remote: Remote, slot: str, timeout: int = 0) -> None:

@@ -40,7 +40,10 @@ CODES = {
     TIMED_OUT: "it was given up; there it may go on to its own end",
 }
 """Exit code of any script -> what it means."""
-NEXT = {70: "make room there, or have the user that logs in write there, then run it again"}
+NEXT = {
+    70: "make room there, or have the user that logs in write there, then run it again",
+    **dict.fromkeys((71, 72), "mend what it says, then run it again; whether the index answers, fab doctor tells"),
+}
 """Exit code -> what to do, whatever was asked for."""
 
 

@@ -160,6 +160,7 @@ cron_entry() { # as sh reads it
 }
 
 starts_again() { # prints what starts the slots again after a restart of the machine
+    [ -s "$boot" ] || return 0
     if [ -e "$boot_unit" ] || [ -e "${HOME:-}/.config/systemd/user/${boot_unit##*/}" ]; then
         echo systemd
     elif crontab -l 2>/dev/null | grep -qF "$(cron_entry)"; then
@@ -170,7 +171,9 @@ starts_again() { # prints what starts the slots again after a restart of the mac
 # What ran comes back when the machine was restarted: by systemd, else by cron.
 boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or without them
     [ -e "$1/boot.sh" ] || return 0
-    install -m 0755 "$1/boot.sh" "$boot"
+    cmp -s "$1/boot.sh" "$boot" || { # whole on the disk before it is in place: it starts what is live
+        install -m 0755 "$1/boot.sh" "$boot.new" && sync "$boot.new" && mv -fT "$boot.new" "$boot"
+    } || no_room "$boot"
     if [ -d /run/systemd/system ]; then
         if [ "$(id -u)" -eq 0 ] || [ "$sudo" = yes ]; then
             sed -i "s/^Type=/User=$(id -un)\nType=/" "$1/boot.service"

@@ -1,11 +1,13 @@
 """common_health.py: asks processes for their health."""
 
+import contextlib
 import json
+import socket
 import threading
 import time
 
 from common_http import get
-from common_rpc import knock, rpc
+from common_rpc import knock, states
 
 
 class Health:
@@ -13,7 +15,8 @@ class Health:
 
     {"targets": ["127.0.0.1:8800" or "127.0.0.1:8802/path", ...], "path": "/healthz", "version": "" or the one to see,
     "headers": {name: value}, "status": the one to see, "body": "" or what the answer must hold,
-    "timeout": seconds, "allowed": how many may fail, "wake": the socket of the supervisor that starts them, or ""}
+    "timeout": seconds, "allowed": how many may fail, "wake": the socket of the supervisor that starts them, or "",
+    "programs": [name of a process that nothing else tells of, ...]}
     """
 
     def __init__(self, told):
@@ -32,9 +35,26 @@ class Health:
             thread.start()
         for thread in asking:
             thread.join()
-        self.given_up.set()
         failing = {target: self.found[target] for target in self.told["targets"] if self.found[target]}
-        return failing, len(failing) > self.told["allowed"]
+        given_up = {} if failing or not self.told["wake"] else self.troubled()
+        self.given_up.set()
+        return {**failing, **given_up}, len(failing) > self.told["allowed"] or bool(given_up)
+
+    def taken(self):
+        """Where somebody answers before anything is started, in {target: words}: he would be taken for it. What is
+        ending has a moment for that."""
+        end, found = time.monotonic() + 5, {}
+        for target in self.told["targets"]:
+            address, _, port = target.partition("/")[0].rpartition(":")
+            while not found.get(target):
+                with contextlib.suppress(OSError):
+                    socket.create_connection((address.strip("[]"), int(port)), 1).close()
+                    if time.monotonic() < end:
+                        time.sleep(0.05)
+                        continue
+                    found[target] = "something else listens there; what, tells ss -ltnp 'sport = :%s'" % port
+                break
+        return found
 
     def ask(self):
         """Take one target after the other, as several do at once."""
@@ -76,17 +96,32 @@ class Health:
             "" if version == self.told["version"] else "answered version %s, not %s" % (version, self.told["version"])
         )
 
-    def hopeless(self):
-        """Whether the supervisor has given up a process."""
+    def troubled(self):
+        """What its supervisor says of each process that does not run, once it has given one up or time is up: that
+        a target answers tells nothing of those beside it, or of one that ended when it had left a child behind."""
+        while True:
+            found = self.states()
+            wrong = {
+                name: "supervisor says %s %s" % (state, words)
+                for name, (state, words) in found.items()
+                if state in ("FATAL", "BACKOFF") or (state == "STARTING" and name in self.told.get("programs", ()))
+            }
+            hopeless = any(state == "FATAL" for state, _ in found.values())
+            if not wrong or hopeless or time.monotonic() > self.end:
+                return wrong
+            time.sleep(0.1)
+
+    def states(self):
+        """What the supervisor says of its processes; nothing when it does not listen yet."""
         try:
-            return b">FATAL<" in rpc(self.told["wake"], "getAllProcessInfo", 5)
-        except OSError:  # it does not listen yet
-            return False
+            return states(self.told["wake"])
+        except OSError:
+            return {}
 
     def watch(self):
         """Give up early once a process is beyond hope."""
         while self.told["wake"] and not self.given_up.wait(2):
-            if self.hopeless():
+            if any(state == "FATAL" for state, _ in self.states().values()):
                 self.given_up.set()
 
     def wake(self):

@@ -29,10 +29,13 @@ class Installer:
         """The exit code of a program; what it says is on stderr. It may outlive this, and holds the host's lock."""
         null = subprocess.DEVNULL
         try:
-            return subprocess.call(argv, env=self.environment, stdin=null, stdout=sys.stderr, close_fds=False)
+            code = subprocess.call(argv, env=self.environment, stdin=null, stdout=sys.stderr, close_fds=False)
         except OSError as error:  # it is of another machine, say
             print(error, file=sys.stderr)
             return 126
+        if code < 0:
+            print("%s was killed by signal %d; by 9 where there was no memory left" % (argv[0], -code), file=sys.stderr)
+        return code
 
     def virtualenv(self, folder):
         """Whether there is one now."""

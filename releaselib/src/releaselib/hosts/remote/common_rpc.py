@@ -2,8 +2,16 @@
 would take longer than the answer."""
 
 import contextlib
+import re
 import socket
 import time
+
+OF_EACH = re.compile(
+    b".*?".join(
+        rb"<name>%s</name>\s*<value><string>(.*?)</string>" % one for one in (b"name", b"statename", b"spawnerr")
+    ),
+    re.DOTALL,
+)
 
 
 def rpc(path, method, seconds):
@@ -32,6 +40,14 @@ def rpc(path, method, seconds):
     if b" 200 " not in told[:20] or b"<fault>" in told or b"</methodResponse>" not in told:
         raise OSError("it does not %s" % method)
     return told
+
+
+def states(path):
+    """What it says of each of its processes, {name: (state, why)}; raises OSError as rpc does."""
+    return {
+        name.decode("utf-8", "replace"): (state.decode(), why.decode("utf-8", "replace"))
+        for name, state, why in OF_EACH.findall(rpc(path, "getAllProcessInfo", 5))
+    }
 
 
 def knock(path):

@@ -14,6 +14,7 @@ for slot in $chosen; do
         status) ;;
         remove)
             stop_slot "$folder"
+            rm -f "$folder/healthy" # first: what a power cut leaves of the rest is no release
             rm -rf "$folder" "$folder.new"
             continue
             ;;

@@ -36,7 +36,7 @@ mv -f "$folder/live.new" "$folder/live" # before they start: what was cut off he
 said=$(start_live "$folder") || {
     for name in $names; do
         say "--- last lines of $folder/log/$name.log"
-        tail -n 12 "$folder/log/$name.log" >&2
+        tail -c 20000 "$folder/log/$name.log" | tail -n 12 | cut -b 1-500 >&2
     done
     fail 74 "$said"
 }

@@ -24,6 +24,9 @@ from common_unpack import unpack
 FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256 = sys.argv[1:]
 NEW = FOLDER + ".new"
 UV = "%s/uv-%s" % (TOOLS, UV_SHA256) if UV_URL else ""
+UNSYNCED = CACHE + "/unsynced"
+"""Tells the boot of the machine in which something was put in the cache, until it is on the disk."""
+BOOT = read("/proc/sys/kernel/random/boot_id")
 INSTALLER = Installer(INDEX, EGRESS, FOLDER + "/netrc", CACHE, UV)
 
 
@@ -37,6 +40,7 @@ def main():
         print("kept")
         return
     waits = replace(pid)
+    use_cache(anew=os.path.exists(UNSYNCED) and read(UNSYNCED) != BOOT)  # a power cut left it damaged
     if UV:
         fetch_uv()
     tools = name_of_tools()
@@ -52,9 +56,13 @@ def main():
     with contextlib.suppress(FileNotFoundError):
         os.remove(FOLDER + "/netrc")
     if START == "yes":
+        asked = health()
+        if taken := asked.taken():
+            print(json.dumps(taken))
+            sys.exit(74)
         if not (waits and resume(pid, FOLDER)):
             sys.exit(3)
-        failing, too_many = health()
+        failing, too_many = asked.failing()
         print(json.dumps(failing))
         sys.exit(74 if too_many else 0)
 
@@ -73,7 +81,7 @@ def holds(pid):
     if read(FOLDER + "/healthy").strip() != DIGEST.encode():
         return False
     with contextlib.suppress(ValueError, KeyError):  # a power cut left no whole health.json
-        return START != "yes" or (bool(pid) and not health(0)[1])
+        return START != "yes" or (bool(pid) and not health().failing(0)[1])
     return False
 
 
@@ -86,9 +94,20 @@ def replace(pid):
         pid = supervisord()
         if pid:
             end(pid, FOLDER)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(FOLDER + "/healthy")  # first: what a power cut leaves of the rest is no release
     remove(FOLDER)
     os.rename(NEW, FOLDER)
     return waits
+
+
+def use_cache(*, anew):
+    """Have it known that the cache holds what is not on the disk, until it is; or begin another one."""
+    if anew:
+        remove(CACHE)
+        os.makedirs(CACHE)
+    with open(UNSYNCED, "wb") as file:
+        file.write(BOOT)
 
 
 def fetch_uv():
@@ -111,7 +130,7 @@ def name_of_tools():
 
 
 def whole(tools):
-    """Whether they are as they were made; to start each would cost three Pythons."""
+    """Whether they are as they were made: also after a power cut. To start each would cost three Pythons."""
     ready = read(tools + "/ready")
     return bool(ready) and ready == listed(tools)
 
@@ -128,22 +147,27 @@ def listed(folder):
 
 
 def make_tools(tools):
-    """Make them, once a host: they are kept."""
+    """Make them, once a host: they are kept. Damaged ones stay for the slots that have them, when none can be made."""
+    damaged = tools + ".damaged"
     if os.path.exists(tools):
-        remove(CACHE)  # uv links the same files into each virtualenv: they are broken there, too
+        use_cache(anew=True)  # uv links the same files into each virtualenv: they are broken there, too
+        os.path.exists(damaged) or os.rename(tools, damaged)
     remove(tools)
-    INSTALLER.virtualenv(tools) or fail(71, "cannot make the virtualenv of the tools")
-    INSTALLER.wheels(tools, FOLDER + "/tools.txt") or fail(71, "cannot install the tools")
+    if not (INSTALLER.virtualenv(tools) and INSTALLER.wheels(tools, FOLDER + "/tools.txt")):
+        if os.path.exists(damaged):
+            remove(tools)
+            os.rename(damaged, tools)
+        fail(71, "cannot install the tools")
     with contextlib.suppress(OSError):  # it saves time, and nothing else
         link_bytecode(CACHE + "/bytecode")
-    INSTALLER.run("sync", "-f", tools)  # a power cut leaves them whole, or not ready
     with open(tools + "/ready", "wb") as file:
         file.write(listed(tools))
+    remove(damaged)
 
 
-def health(*seconds):
-    """What is not healthy in the slot, and whether that is too much."""
-    return Health(json.loads(read(FOLDER + "/health.json").decode())).failing(*seconds)
+def health():
+    """What is to be asked in the slot."""
+    return Health(json.loads(read(FOLDER + "/health.json").decode()))
 
 
 def supervisord():

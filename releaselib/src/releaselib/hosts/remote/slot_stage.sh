@@ -26,11 +26,11 @@ case $code in
     70) no_room "$folder" ;;
     74)
         say "--- last lines of $folder/log/supervisord.log"
-        tail -n 3 "$folder/log/supervisord.log" >&2
+        tail -n 3 "$folder/log/supervisord.log" | cut -b 1-500 >&2
         for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
             case $log in */start.log | */supervisord.log) continue ;; esac
             say "--- last lines of $log"
-            tail -n 12 "$log" >&2
+            tail -c 20000 "$log" | tail -n 12 | cut -b 1-500 >&2
         done
         rm -rf "$cache/bytecode$folder" # what a full disk cut off there would fail again and again
         fail 74 "$said"
@@ -42,6 +42,8 @@ if [ "$said" = kept ]; then
     exit 0
 fi
 boot_entry "$folder"
+sync -f "$folder" # what a power cut leaves of a healthy slot, and of the cache, is whole
+rm -f "$cache/unsynced"
 echo "$digest" >"$folder/healthy.new" || no_room "$folder/healthy.new"
 mv -f "$folder/healthy.new" "$folder/healthy" # whole, or not there at all
 echo built
