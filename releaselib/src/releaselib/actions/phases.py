@@ -128,6 +128,7 @@ def healthy(run: Run) -> None:
 
 def before_start(run: Run) -> None:
     """Run what belongs before the start, then start the slot on every host. Raises HostsFailed."""
+    run.hosts = run.hosts or run.view.holders(run.plan.slot)  # a switch leads to what was staged before it
     once.run(run, "before_start")
     if run.beside:
         run.hosts = list(run.at.fleet.each(run.hosts, run.start).within(_budget(run)))

@@ -99,16 +99,15 @@ class Health:
     def troubled(self):
         """What its supervisor says of each process that does not run, once it has given one up or time is up: that
         a target answers tells nothing of those beside it, or of one that ended when it had left a child behind."""
+        watched = set(self.told.get("programs", ()))
         while True:
             found = self.states()
-            wrong = {
-                name: "supervisor says %s %s" % (state, words)
-                for name, (state, words) in found.items()
-                if state in ("FATAL", "BACKOFF") or (state == "STARTING" and name in self.told.get("programs", ()))
-            }
+            fallen = {name for name, (state, _) in found.items() if state in ("FATAL", "BACKOFF")}
+            watched |= fallen  # to be started again is not to run
+            wrong = fallen | {name for name in watched if found.get(name, ("",))[0] == "STARTING"}
             hopeless = any(state == "FATAL" for state, _ in found.values())
             if not wrong or hopeless or time.monotonic() > self.end:
-                return wrong
+                return {name: "supervisor says %s %s" % found[name] for name in sorted(wrong)}
             time.sleep(0.1)
 
     def states(self):
