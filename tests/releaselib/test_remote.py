@@ -139,6 +139,43 @@ def common(words: str, *args: str, given: Any = None, **keys: Any) -> Done:
     return subprocess.run(argv, input=json.dumps(given or {}), capture_output=True, text=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_what_starts_the_slots_again_is_put_in_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    (full := tmp_path / "full").mkdir()
+    (tmp_path / "boot.sh").write_text("new\n" * 1000)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "full", full], check=True)
+    try:
+        (full / "boot.sh").write_text("old\n")
+        (full / "much").write_bytes(b"x" * 4096)
+        done = common(f"boot={full}/boot.sh; boot_entry {tmp_path}")
+        assert (done.returncode, (full / "boot.sh").read_text()) == (70, "old\n")
+        assert f"cannot write to {full}/boot.sh" in done.stderr
+    finally:
+        subprocess.run(["umount", full], check=True)
+
+
+def test_nothing_starts_the_slots_again_where_the_file_for_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "boot.service").write_text("")
+    for content, said in (("", ""), ("#!/bin/sh\n", "systemd\n")):
+        (tmp_path / "boot.sh").write_text(content)
+        assert common(f"boot={tmp_path}/boot.sh; boot_unit={tmp_path}/boot.service; starts_again").stdout == said
+
+
+def test_a_program_that_was_killed_is_told_as_such() -> None:
+    words = "import sys; sys.exit(Installer('', '', '', '', '').run('sh', '-c', 'kill -9 $$') == -9)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program('common_install')}\n{words}"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "sh was killed by signal 9; by 9 where there was no memory left\n"
+
+
+def test_of_a_slot_without_a_log_there_is_nothing_to_follow(tmp_path: Path) -> None:
+    (tmp_path / "slots/a/log").mkdir(parents=True)
+    done = run(tmp_path, "slot_follow.sh", slot="a", lines=3, pattern="")
+    assert (done.returncode, done.stderr) == (66, "slot a has no log yet\n")
+
+
 def test_a_setting_is_no_value_of_the_script_that_starts_a_slot(tmp_path: Path) -> None:
     (tmp_path / "tools/bin").mkdir(parents=True)
     (tmp_path / "log").mkdir()

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -327,7 +328,7 @@ def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str =
         slot.stage_release(Fleet(where).remote(where.app[0]), letter, content, uv(where.index))
     assert caught.value.exit_code == 5
     logs = f"fab host.logs --stage test --hosts local --slot {letter}"
-    assert caught.value.next_step == (logs if (folder(where, letter) / "log/start.log").exists() else scripts.NEXT[72])
+    assert caught.value.next_step == (scripts.NEXT[72] if "installed" in caught.value.what else logs)
     assert not (folder(where, letter) / "healthy").exists()
     real.end_slots(where, letter)
     return caught.value
@@ -380,6 +381,56 @@ def test_an_app_that_dies_is_told_with_the_last_lines_of_its_log_and_given_up_ea
     assert error.what == "local: not every process became healthy"
     assert "no such database" in error.cause
     assert "Connection refused" in error.cause
+
+
+def test_of_an_app_that_says_much_before_it_dies_the_end_is_told(where: Stage, remote: Remote) -> None:
+    patient = where.model_copy(update={"health_timeout": 30})
+    content = Shop(patient, "3.1", first="raise SystemExit('x' * 4_000_000 + 'no such table')").content("b")
+    conf = content["supervisord.conf"].replace("startsecs=1", "startsecs=1\nstartretries=0")
+    assert len(failure(patient, remote, content | {"supervisord.conf": conf}).cause) < 20_000
+
+
+BESIDE = """
+[program:worker]
+command=sh -c "echo cannot open the queue; exit 1"
+startsecs={seconds}
+startretries=1
+"""
+
+
+GOES_AWAY = "import os\nif os.fork(): os._exit(0)\nos.dup2(os.open(os.devnull, os.O_WRONLY), 2)"
+
+
+@pytest.mark.parametrize("first", ["", GOES_AWAY], ids=["a worker", "one that goes away"])
+def test_a_process_that_supervisor_gives_up_makes_the_slot_unhealthy_though_the_app_answers(
+    where: Stage, remote: Remote, first: str
+) -> None:
+    content = Shop(where, "3.2" if first else "3.3", first=first).content("b")
+    conf = content["supervisord.conf"] + BESIDE.format(seconds=1) * (not first)
+    try:
+        error = failure(where, remote, content | {"supervisord.conf": conf})
+    finally:
+        for left in all_with(f"{folder(where, 'b')}/venv/"):
+            os.kill(left, signal.SIGKILL)
+    assert re.search(
+        f'"{"my-shop-0" if first else "worker"}": "supervisor says (FATAL|BACKOFF) Exited too', error.cause
+    )
+    assert "cannot open the queue" in error.cause or first
+
+
+def all_with(words: str) -> list[int]:
+    """Every process whose command has these words."""
+    lines = {path: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}
+    return [int(path.parent.name) for path, line in lines.items() if words.encode() in line]
+
+
+def test_whoever_answers_before_the_start_is_not_taken_for_the_release(where: Stage, remote: Remote) -> None:
+    content = Shop(where, "1.1").content("b")
+    port = where.ports("b")[0]
+    with real.Web({where.health: (200, '{"version": "1.1"}')}, port=port):
+        error = failure(where, remote, content)
+    assert f"something else listens there; what, tells ss -ltnp 'sport = :{port}'" in error.cause
+    assert all_with(f"{folder(where, 'b')}/supervisord.conf") == []
 
 
 def test_a_slot_that_failed_can_be_staged_in_again_beside_the_first_and_the_tools_are_kept(
@@ -753,6 +804,64 @@ def test_what_the_index_is_read_with_is_gone_though_nobody_hears_of_the_end(wher
     real.end_slots(where, "b")
 
 
+def test_a_cache_that_a_power_cut_left_is_not_installed_from(where: Stage, plain: Remote) -> None:
+    """Files that were not on the disk have their names then, and no bytes."""
+    cache = Path(where.prefix) / "cache"
+    (cache / "unsynced").write_text("of another boot")
+    emptied = [path for path in cache.glob("archive-v0/**/*") if path.is_file()]
+    for path in emptied:
+        path.unlink()
+        path.touch()
+    assert emptied
+    with running(where, plain):
+        assert Shop(where, "1.0").answer("b") == "1.0"
+        assert all(path.stat().st_size for path in folder(where, "b").glob("venv/lib/*/site-packages/*/METADATA"))
+
+
+def test_a_slot_is_on_the_disk_before_it_counts_as_healthy(
+    where: Stage, plain: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = f'ls "$folder" >{tmp_path}/slot; ls "$cache" >{tmp_path}/cache; sync -f "$folder"'
+    scripts_with(monkeypatch, "slot_stage.sh", 'sync -f "$folder"', seen)
+    with running(where, plain):
+        assert "healthy" not in (tmp_path / "slot").read_text().split()
+        assert "unsynced" in (tmp_path / "cache").read_text().split()
+        assert not (Path(where.prefix) / "cache/unsynced").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "removal"), [("slot_stage.py", "    remove(FOLDER)\n"), ("slot_act.sh", 'rm -rf "$folder" "$folder.new"')]
+)
+def test_what_a_removal_that_was_cut_off_leaves_is_no_release(
+    where: Stage, plain: Remote, name: str, removal: str
+) -> None:
+    with running(where, plain), pytest.MonkeyPatch.context() as patch:
+        scripts_with(patch, name, removal, "    os._exit(9)\n" if name.endswith(".py") else "exit 9")
+        content, act = Shop(where, "1.1").content("b"), slot.stage_release
+        with pytest.raises(CommandFailed):
+            slot.act(plain, "remove", "b") if name == "slot_act.sh" else act(plain, "b", content, uv(where.index))
+        assert (folder(where, "b") / "release.json").exists()
+        (app,) = look(Fleet(where), where.app).app.values()
+        assert not app.slots["b"].healthy
+
+
+def test_what_is_ended_by_force_is_ended_with_all_of_its_processes(
+    where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisord that hangs ends none of them: they would answer for the next release."""
+    scripts_with(monkeypatch, "common_end.py", "return max([10,", "return max([0,")
+    with running(where, plain, **variables(KEY="1")) as before:
+        of_app = all_with(f"{folder(where, 'b')}/venv/")
+        os.kill(before, signal.SIGSTOP)
+        content = Shop(where, "1.0").content("b", **variables(KEY="2"))
+        content["supervisord.conf"] = content["supervisord.conf"].replace("stopwaitsecs=40", "stopwaitsecs=1")
+        conf = folder(where, "b") / "supervisord.conf"
+        conf.write_text(conf.read_text().replace("stopwaitsecs=40", "stopwaitsecs=1"))
+        assert slot.stage_release(plain, "b", content, uv(where.index)) == "built"
+        assert of_app
+        assert not set(of_app) & set(all_with(f"{folder(where, 'b')}/venv/"))
+
+
 @pytest.mark.parametrize("name", ["healthy", "health.json"])
 def test_a_slot_with_a_file_that_a_power_cut_damaged_is_built_anew(where: Stage, plain: Remote, name: str) -> None:
     with running(where, plain):
@@ -864,6 +973,35 @@ def test_a_tool_that_does_not_run_is_made_again(
     assert file.read_bytes() == before
     assert re.search("RUNNING|STARTING", slot.act(remote, "status", "b"))
     real.end_slots(where, "b")
+
+
+def test_damaged_tools_stay_for_the_slots_that_have_them_when_none_can_be_made(
+    staged: Shop, where: Stage, remote: Remote
+) -> None:
+    tools = (folder(where, "a") / "tools").readlink()
+    added = tools / "added"
+    added.write_text("")
+    content = Shop(where, "1.0").content("b")
+    error = failure(where, remote, content | {"tools.txt": content["tools.txt"] + "not-there===1 --hash=sha256:00\n"})
+    assert error.what == "local: the tools cannot be installed"
+    content["tools.txt"] = re.sub(r"sha256:\w{6}", "sha256:000000", content["tools.txt"])
+    shutil.copytree(tools, kept := tools.with_name("kept"), symlinks=True)
+    kept.rename(other := tools.with_name(name_of_tools(where, content["tools.txt"])))
+    failure(where, remote, content)
+    assert sorted(path.name for path in other.iterdir()) == sorted(path.name for path in tools.iterdir())
+    assert not other.with_name(f"{other.name}.damaged").exists()
+    shutil.rmtree(other)
+    added.unlink()
+    assert "RUNNING" in slot.act(remote, "status", "a")
+
+
+def name_of_tools(where: Stage, pins: str) -> str:
+    """The folder that the stage's Python has for tools with these pins."""
+    program = (
+        "import hashlib, sys; t = (sys.version, sys.base_prefix, sys.argv[1])\n"
+        "print(hashlib.sha256('\\n'.join(t).encode()).hexdigest()[:16])"
+    )
+    return subprocess.check_output([where.python or "python3", "-IS", "-c", program, pins], text=True).strip()
 
 
 def run_there(remote: Remote, line: str, timeout: int = 60) -> str:

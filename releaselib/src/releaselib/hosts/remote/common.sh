@@ -19,6 +19,12 @@ no_room() { # no_room PATH: it cannot be written, for whatever reason
     fail 70 "cannot write to $1 (as $(id -un); ${free:-there is no such folder})"
 }
 
+last_lines() { # last_lines NUMBER LOG: on stderr, each as far as anybody reads
+    [ -s "$2" ] || return 0
+    say "--- last lines of $2"
+    tail -c 20000 "$2" | tail -n "$1" | cut -b 1-500 >&2
+}
+
 # The Python that release.toml asks for: a path, a version like 3.12, or any python3.
 find_python() {
     case $python in

@@ -34,9 +34,6 @@ fi
 printf '%s\n' "$names" >"$folder/live.new" || no_room "$folder/live"
 mv -f "$folder/live.new" "$folder/live" # before they start: what was cut off here goes on after a restart
 said=$(start_live "$folder") || {
-    for name in $names; do
-        say "--- last lines of $folder/log/$name.log"
-        tail -c 20000 "$folder/log/$name.log" | tail -n 12 | cut -b 1-500 >&2
-    done
+    for name in $names; do last_lines 12 "$folder/log/$name.log"; done
     fail 74 "$said"
 }

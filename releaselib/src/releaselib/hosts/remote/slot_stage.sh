@@ -25,12 +25,9 @@ case $code in
     0) ;;
     70) no_room "$folder" ;;
     74)
-        say "--- last lines of $folder/log/supervisord.log"
-        tail -n 3 "$folder/log/supervisord.log" | cut -b 1-500 >&2
+        last_lines 3 "$folder/log/supervisord.log"
         for log in "$folder"/log/*.log; do # the app's own words last: of much only the end is shown
-            case $log in */start.log | */supervisord.log) continue ;; esac
-            say "--- last lines of $log"
-            tail -c 20000 "$log" | tail -n 12 | cut -b 1-500 >&2
+            case $log in */start.log | */supervisord.log) ;; *) last_lines 12 "$log" ;; esac
         done
         rm -rf "$cache/bytecode$folder" # what a full disk cut off there would fail again and again
         fail 74 "$said"
