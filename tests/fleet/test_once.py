@@ -73,19 +73,16 @@ def test_a_command_before_the_start_runs_when_nothing_of_the_slot_runs(shop: Sho
 
 
 def test_a_switch_to_what_was_never_started_runs_first_what_is_missing(shop: Shop) -> None:
+    def preparing(command: str) -> dict[str, Any]:
+        return {"run": {"prepare": Once(command=command, when="before_start")}}  # which has run for no release yet
+
     new, idle = shop.other, shop.idle
     shop.empty(*shop.app)
-    only = Wanted(version=new, slot=idle)
-    shop.refused(6, release.deploy, only, stage=migrating("exit 3", when="before_start"))
-    for command in "exit 3", RECORD, "exit 3":
-        stage = migrating(command, when="before_start")
-        if command == RECORD:
-            assert release.switch(shop.configured(**stage), "test", Wanted(slot=idle)).failed == 0
-            assert (list(ran(shop).values()), shop.served()) == ([[new]], {new})
-        elif new not in shop.served():
-            shop.refused(6, release.switch, Wanted(slot=idle), stage=stage)
-    assert release.switch(shop.configured(**stage), "test").failed == 0, "the other slot runs: nothing is missing"
-    assert ran(shop) == {}
+    shop.refused(6, release.deploy, Wanted(version=new, slot=idle), stage=preparing("exit 3"))
+    shop.refused(6, release.switch, Wanted(slot=idle), stage=preparing("exit 3"))
+    assert release.switch(shop.configured(**preparing(RECORD)), "test", Wanted(slot=idle)).failed == 0
+    assert (list(ran(shop).values()), shop.served()) == ([[new]], {new})
+    assert release.switch(shop.configured(**preparing("exit 3")), "test").failed == 0, "the other slot runs already"
 
 
 def test_a_program_that_is_to_run_after_the_switch_is_looked_for_before_it(shop: Shop) -> None:

@@ -107,7 +107,7 @@ COMMANDS = {"join": "deploy --missing", "sync": "nginx.sync", "canary": "release
 """How to ask for an action that is no task of its own name."""
 AGAIN = ("stage", "before_start", "static", *BACK)
 """The phases of a rollback to what is in no slot any more: what runs once for a release has run for that one."""
-COLD = ("health", "static")
+COLD = ("before_start", "health", "static")
 """Left out for a slot that is warm: the proxies have all of it."""
 ONCE = ("before_start", "before_switch", "after_switch")
 """The moments at which commands of the project run once."""
