@@ -78,7 +78,7 @@ class Team:
             aside = Path(tempfile.mkdtemp(dir=self.folder))
             for path in (file for name in ("srv", "root", "tmp", "var/tmp") for file in (host.root / name).iterdir()):
                 if path.name != ".ssh":
-                    path.rename(aside / path.name)
+                    path.rename(aside / str(path.relative_to(host.root)).replace("/", "-"))
         os.sync()
         for host in hosts:
             host.start()

@@ -40,7 +40,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "program python3": 2,
         "program rm": 4,
         "program sh": 4,
-        "program sync": 1,
+        "program sync": 2,
         "program uv": 2,
         "requests to the index": 3,
         "script facts.sh": 1,

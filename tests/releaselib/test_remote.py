@@ -173,7 +173,7 @@ def test_a_program_that_was_killed_is_told_as_such() -> None:
 def test_of_a_slot_without_a_log_there_is_nothing_to_follow(tmp_path: Path) -> None:
     (tmp_path / "slots/a/log").mkdir(parents=True)
     done = run(tmp_path, "slot_follow.sh", slot="a", lines=3, pattern="")
-    assert (done.returncode, done.stderr) == (66, "slot a has no log yet\n")
+    assert (done.returncode, done.stdout) == (0, "> there is no log yet\n")
 
 
 def test_a_setting_is_no_value_of_the_script_that_starts_a_slot(tmp_path: Path) -> None:
@@ -479,7 +479,11 @@ def supervisor(path: Path, *states: str) -> Iterator[None]:
 
     with Server(str(path), Handler) as server:
         xmlrpc.server.SimpleXMLRPCDispatcher.__init__(server)
-        told = [{"name": f"shop-{number}", "statename": state} for number, state in enumerate(states)]
+        names = [f"shop-{number}" for number, _ in enumerate(states)]
+        told = [
+            {"name": name, "group": name, "statename": state, "spawnerr": "too soon"}
+            for name, state in zip(names, states, strict=True)
+        ]
         server.register_function(lambda: told, "supervisor.getAllProcessInfo")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -490,7 +494,33 @@ def supervisor(path: Path, *states: str) -> Iterator[None]:
 
 def test_nobody_is_waited_for_when_the_supervisor_has_given_up(tmp_path: Path) -> None:
     with supervisor(tmp_path / "socket", "RUNNING", "FATAL"):
-        assert list(health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))) == ["127.0.0.1:9"]
+        failing = health(["127.0.0.1:9"], timeout=600, wake=str(tmp_path / "socket"))
+    assert (list(failing), failing["shop-1"]) == (["127.0.0.1:9", "shop-1"], "supervisor says FATAL too soon")
+
+
+STATES: dict[str, tuple[tuple[str, ...], dict[str, Any], list[str]]] = {
+    "all run": (("RUNNING", "RUNNING"), {}, []),
+    "one is tried again": (("RUNNING", "BACKOFF"), {}, ["shop-1"]),
+    "one starts, and answers": (("STARTING",), {}, []),
+    "one starts, and nothing else tells of it, until time is up": (("STARTING",), {"programs": ["shop-0"]}, []),
+    "one that belongs elsewhere was given up": (("RUNNING", "FATAL"), {"elsewhere": ["shop-1"]}, []),
+    "one is stopped": (("RUNNING", "STOPPED"), {}, []),
+    "one did its work": (("RUNNING", "EXITED"), {}, []),
+}
+
+
+@pytest.mark.parametrize(("states", "told", "wrong"), STATES.values(), ids=STATES)
+def test_what_supervisor_says_counts_beside_the_answers(
+    tmp_path: Path, states: tuple[str, ...], told: dict[str, Any], wrong: list[str]
+) -> None:
+    with real.Web({"/healthz": real.healthy("1.0")}) as web, supervisor(tmp_path / "socket", *states):
+        assert list(health([web.address], wake=str(tmp_path / "socket"), **told)) == wrong
+
+
+def test_a_supervisor_that_does_not_answer_makes_nothing_healthy(tmp_path: Path) -> None:
+    with real.Web({"/healthz": real.healthy("1.0")}) as web:
+        failing = health([web.address], wake=str(tmp_path / "socket"))
+    assert failing == {"supervisord": f"does not answer at {tmp_path}/socket"}
 
 
 # --- slot_run.sh

@@ -328,7 +328,9 @@ def failure(where: Stage, remote: Remote, content: dict[str, str], letter: str =
         slot.stage_release(Fleet(where).remote(where.app[0]), letter, content, uv(where.index))
     assert caught.value.exit_code == 5
     logs = f"fab host.logs --stage test --hosts local --slot {letter}"
-    assert caught.value.next_step == (scripts.NEXT[72] if "installed" in caught.value.what else logs)
+    assert caught.value.next_step == next(
+        (words for code, words in scripts.NEXT.items() if scripts.CODES[code] in caught.value.what), logs
+    )
     assert not (folder(where, letter) / "healthy").exists()
     real.end_slots(where, letter)
     return caught.value
@@ -429,6 +431,7 @@ def test_whoever_answers_before_the_start_is_not_taken_for_the_release(where: St
     port = where.ports("b")[0]
     with real.Web({where.health: (200, '{"version": "1.1"}')}, port=port):
         error = failure(where, remote, content)
+    assert error.what == "local: a port of the slot is taken"
     assert f"something else listens there; what, tells ss -ltnp 'sport = :{port}'" in error.cause
     assert all_with(f"{folder(where, 'b')}/supervisord.conf") == []
 
@@ -821,8 +824,8 @@ def test_a_cache_that_a_power_cut_left_is_not_installed_from(where: Stage, plain
 def test_a_slot_is_on_the_disk_before_it_counts_as_healthy(
     where: Stage, plain: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = f'ls "$folder" >{tmp_path}/slot; ls "$cache" >{tmp_path}/cache; sync -f "$folder"'
-    scripts_with(monkeypatch, "slot_stage.sh", 'sync -f "$folder"', seen)
+    seen = f'ls "$folder" >{tmp_path}/slot; ls "$cache" >{tmp_path}/cache'
+    scripts_with(monkeypatch, "slot_stage.sh", 'on_disk "$folder" "$cache" "$tools"', seen)
     with running(where, plain):
         assert "healthy" not in (tmp_path / "slot").read_text().split()
         assert "unsynced" in (tmp_path / "cache").read_text().split()

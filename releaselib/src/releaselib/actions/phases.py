@@ -1,11 +1,12 @@
 """The act of each phase, by the name that it has in a plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from releaselib import index
 from releaselib.actions import canary, once, programs, static, switching, wheels, workers
 from releaselib.actions.run import Run
+from releaselib.config.inventory import Host
 from releaselib.decide import settings
 from releaselib.decide.budget import Budget
 from releaselib.decide.files import uv_wheel
@@ -115,20 +116,34 @@ def healthy(run: Run) -> None:
             run.start(remote)
 
     results = run.at.fleet.each(holders, ask)
+    _require_holders(run, results.failures)
+    run.hosts = list(results.succeeded)
+
+
+def _require_holders(run: Run, failures: Mapping[Host, object]) -> None:
+    """Raise HostsFailed when too many hosts failed or do not hold the release; tell which, when they are few."""
+    plan, view = run.plan, run.view
     lacks = f"slot {plan.slot} does not hold {plan.release.version} there, or it never became healthy"
     without = {
         host: view.lost[host].words if host in view.lost else f"{host.name}: {lacks}"
         for host in plan.app
-        if host not in holders
+        if host not in view.holders(plan.slot)
     }
-    for line in _budget(run).require({**without, **results.failures}):
+    for line in _budget(run).require({**without, **failures}):
         say(line)
-    run.hosts = list(results.succeeded)
 
 
 def before_start(run: Run) -> None:
-    """Run what belongs before the start, then start the slot on every host. Raises HostsFailed."""
-    run.hosts = run.hosts or run.view.holders(run.plan.slot)  # a switch leads to what was staged before it
+    """Run what belongs before the start, then start the slot on every host. Raises HostsFailed.
+
+    In a switch it runs where the slot does not run yet, and what asks for its health starts it.
+    """
+    if run.plan.action == "switch":
+        _require_holders(run, {})
+        running = run.view.running(run.plan.slot)
+        run.hosts = [host for host in run.view.holders(run.plan.slot) if host not in running]
+        once.run(run, "before_start")
+        return
     once.run(run, "before_start")
     if run.beside:
         run.hosts = list(run.at.fleet.each(run.hosts, run.start).within(_budget(run)))

@@ -52,7 +52,7 @@ def carry_out(project: Project, stage: str, action: str, wanted: Wanted) -> Repo
 def do(run: Run) -> Report:
     """Every phase of a plan, in order."""
     names = [phase.name for phase in run.plan.phases]
-    started = "before_start" if "before_start" in names else "stage"
+    started = "before_start" if {"stage", "before_start"} <= set(names) else "stage"
     with _told(run):
         for phase in run.plan.phases:
             run.at.clock.phase(phase.name)

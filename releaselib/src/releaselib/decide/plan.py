@@ -176,7 +176,9 @@ def make(stage: Stage, view: View, aim: Aim) -> Plan:
             Phase(name, tuple(host.name for host in hosts.get(on.get(name, ""), ())), words[name].format(**values))
             for name in aim.phases
             if _applies(name, stage, aim.live or view.live, aim.slot)
-            and not (name == "before_start" and aim.action == "switch" and view.running(aim.slot))
+            and not (
+                name == "before_start" and aim.action == "switch" and view.running(aim.slot) == view.holders(aim.slot)
+            )
         ),
     )
 

@@ -50,9 +50,10 @@ def own(stage: Stage, slot: str, host: Host) -> list[str]:
 def at_start(stage: Stage, slot: str, version: str, host: Host) -> dict[str, Any]:
     """What is asked while a slot starts: its supervisord is woken, and may say that it is in vain. Pure."""
     asked = question(stage, own(stage, slot, host), version, timeout=stage.health_timeout)
-    beside = {name: one for name, one in stage.programs_on(host).items() if not (one.health or one.waits)}
-    names = [process for name, one in beside.items() for process in processes(name, one.processes)]
-    return asked | {"wake": stage.paths.socket(slot), "programs": names}
+    programs = stage.programs_on(host).items()
+    beside = [p for name, one in programs if not (one.health or one.waits) for p in processes(name, one.processes)]
+    elsewhere = [p for name, one in programs if one.waits for p in processes(name, one.processes)]
+    return asked | {"wake": stage.paths.socket(slot), "programs": beside, "elsewhere": elsewhere}
 
 
 def check(remote: Remote, slot: str, timeout: int = 0) -> None:

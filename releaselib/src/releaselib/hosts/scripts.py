@@ -37,12 +37,14 @@ CODES = {
     82: "the command failed",
     83: "it has no such folder of static files",
     78: "this proxy does not see every process healthy; nothing was switched",
+    84: "a port of the slot is taken",
     TIMED_OUT: "it was given up; there it may go on to its own end",
 }
 """Exit code of any script -> what it means."""
 NEXT = {
     70: "make room there, or have the user that logs in write there, then run it again",
     **dict.fromkeys((71, 72), "mend what it says, then run it again; whether the index answers, fab doctor tells"),
+    84: "end what listens there, then run it again",
 }
 """Exit code -> what to do, whatever was asked for."""
 

@@ -25,6 +25,11 @@ last_lines() { # last_lines NUMBER LOG: on stderr, each as far as anybody reads
     tail -c 20000 "$2" | tail -n "$1" | cut -b 1-500 >&2
 }
 
+# What a power cut leaves of it is whole then. coreutils before 8.24 can only sync all there is.
+on_disk() { # on_disk PATH...: with the whole file system that it is on
+    sync -f "$@" 2>/dev/null || sync
+}
+
 # The Python that release.toml asks for: a path, a version like 3.12, or any python3.
 find_python() {
     case $python in
@@ -177,8 +182,8 @@ starts_again() { # prints what starts the slots again after a restart of the mac
 # What ran comes back when the machine was restarted: by systemd, else by cron.
 boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or without them
     [ -e "$1/boot.sh" ] || return 0
-    cmp -s "$1/boot.sh" "$boot" || { # whole on the disk before it is in place: it starts what is live
-        install -m 0755 "$1/boot.sh" "$boot.new" && sync "$boot.new" && mv -fT "$boot.new" "$boot"
+    cmp -s "$1/boot.sh" "$boot" || { # before it is in place: it starts what is live
+        install -m 0755 "$1/boot.sh" "$boot.new" && on_disk "$boot.new" && mv -fT "$boot.new" "$boot"
     } || no_room "$boot"
     if [ -d /run/systemd/system ]; then
         if [ "$(id -u)" -eq 0 ] || [ "$sudo" = yes ]; then

@@ -9,8 +9,10 @@ RARE |= {"distutils", "encodings", "pydoc_data", "curses", "turtledemo", "msilib
 
 
 def link_bytecode(folder):
-    """Link it below a folder, as PYTHONPYCACHEPREFIX has it."""
+    """Link it below a folder, as PYTHONPYCACHEPREFIX has it, unless that was done."""
     ending, library = ".%s.pyc" % sys.implementation.cache_tag, os.path.dirname(os.__file__)
+    if os.path.exists(folder + library):
+        return
     for path, folders, _ in os.walk(library):
         folders[:] = [name for name in folders if name not in RARE]
         if "__pycache__" not in folders:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from common_rpc import knock, read
+from common_rpc import knock, read, rpc
 
 STOP = re.compile(rb"^stopwaitsecs *[=:] *(\d+)", re.MULTILINE | re.IGNORECASE)
 
@@ -21,7 +21,10 @@ def longest(*confs):
 def end(pid, folder):
     """End the supervisord of a slot, which waits for its processes, and wake it meanwhile: else it looks after them
     once a second. By force, when it takes too long: then each of them too, with all that it has started."""
-    by_force, groups = time.monotonic() + longest(read(folder + "/supervisord.conf")), []
+    seconds, groups = longest(read(folder + "/supervisord.conf")), []
+    by_force = time.monotonic() + seconds
+    with contextlib.suppress(OSError):  # all at once: by itself it tells one after the other
+        rpc(folder + "/run/supervisor.sock", "stopAllProcesses", seconds)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         while True:

@@ -16,7 +16,7 @@ class Health:
     {"targets": ["127.0.0.1:8800" or "127.0.0.1:8802/path", ...], "path": "/healthz", "version": "" or the one to see,
     "headers": {name: value}, "status": the one to see, "body": "" or what the answer must hold,
     "timeout": seconds, "allowed": how many may fail, "wake": the socket of the supervisor that starts them, or "",
-    "programs": [name of a process that nothing else tells of, ...]}
+    "programs": [name of a process that nothing else tells of, ...], "elsewhere": [one that runs in the live slot, ...]}
     """
 
     def __init__(self, told):
@@ -36,24 +36,22 @@ class Health:
         for thread in asking:
             thread.join()
         failing = {target: self.found[target] for target in self.told["targets"] if self.found[target]}
-        given_up = {} if failing or not self.told["wake"] else self.troubled()
+        given_up = self.troubled() if self.told["wake"] else {}
         self.given_up.set()
         return {**failing, **given_up}, len(failing) > self.told["allowed"] or bool(given_up)
 
     def taken(self):
-        """Where somebody answers before anything is started, in {target: words}: he would be taken for it. What is
-        ending has a moment for that."""
+        """Where somebody answers before anything is started, in {target: words}: he would be taken for it, as what the
+        slot had before may be that did not end with its supervisor. What is ending has a moment for that."""
         end, found = time.monotonic() + 5, {}
         for target in self.told["targets"]:
             address, _, port = target.partition("/")[0].rpartition(":")
-            while not found.get(target):
-                with contextlib.suppress(OSError):
-                    socket.create_connection((address.strip("[]"), int(port)), 1).close()
-                    if time.monotonic() < end:
-                        time.sleep(0.05)
-                        continue
-                    found[target] = "something else listens there; what, tells ss -ltnp 'sport = :%s'" % port
-                break
+            with contextlib.suppress(OSError):
+                while not found.get(target):  # as bytes: see common_http.py
+                    socket.create_connection((address.strip("[]").encode("ascii"), int(port)), 1).close()
+                    if time.monotonic() > end:
+                        found[target] = "something else listens there; what, tells ss -ltnp 'sport = :%s'" % port
+                    time.sleep(0.05)
         return found
 
     def ask(self):
@@ -99,28 +97,34 @@ class Health:
     def troubled(self):
         """What its supervisor says of each process that does not run, once it has given one up or time is up: that
         a target answers tells nothing of those beside it, or of one that ended when it had left a child behind."""
-        watched = set(self.told.get("programs", ()))
+        end, fell = max(self.end, time.monotonic() + 3), set()
         while True:
-            found = self.states()
+            told, late = self.states(), time.monotonic() > end
+            if told is None and late:
+                return {"supervisord": "does not answer at %s" % self.told["wake"]}
+            found = told or {}
             fallen = {name for name, (state, _) in found.items() if state in ("FATAL", "BACKOFF")}
-            watched |= fallen  # to be started again is not to run
-            wrong = fallen | {name for name in watched if found.get(name, ("",))[0] == "STARTING"}
-            hopeless = any(state == "FATAL" for state, _ in found.values())
-            if not wrong or hopeless or time.monotonic() > self.end:
-                return {name: "supervisor says %s %s" % found[name] for name in sorted(wrong)}
+            fell |= fallen
+            starting = {name for name, (state, _) in found.items() if state == "STARTING"}
+            wrong = fallen | starting & fell  # to be tried again is not to run
+            hopeless = any(found[name][0] == "FATAL" for name in fallen)
+            waited_for = told is None or wrong or starting & set(self.told.get("programs", ()))
+            if hopeless or late or not waited_for:
+                return {name: "supervisor says %s %s" % found[name] for name in sorted(fallen if hopeless else wrong)}
             time.sleep(0.1)
 
     def states(self):
-        """What the supervisor says of its processes; nothing when it does not listen yet."""
+        """What the supervisor says of the processes that are to run; None while it does not answer."""
         try:
-            return states(self.told["wake"])
+            found = states(self.told["wake"])
         except OSError:
-            return {}
+            return None
+        return {name: one for name, one in found.items() if name not in self.told.get("elsewhere", ())}
 
     def watch(self):
         """Give up early once a process is beyond hope."""
         while self.told["wake"] and not self.given_up.wait(2):
-            if any(state == "FATAL" for state, _ in self.states().values()):
+            if any(state == "FATAL" for state, _ in (self.states() or {}).values()):
                 self.given_up.set()
 
     def wake(self):

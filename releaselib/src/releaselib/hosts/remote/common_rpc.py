@@ -8,7 +8,8 @@ import time
 
 OF_EACH = re.compile(
     b".*?".join(
-        rb"<name>%s</name>\s*<value><string>(.*?)</string>" % one for one in (b"name", b"statename", b"spawnerr")
+        rb"<name>%s</name>\s*<value><string>(.*?)</string>" % one
+        for one in (b"name", b"group", b"statename", b"spawnerr")
     ),
     re.DOTALL,
 )
@@ -44,10 +45,11 @@ def rpc(path, method, seconds):
 
 def states(path):
     """What it says of each of its processes, {name: (state, why)}; raises OSError as rpc does."""
-    return {
-        name.decode("utf-8", "replace"): (state.decode(), why.decode("utf-8", "replace"))
-        for name, state, why in OF_EACH.findall(rpc(path, "getAllProcessInfo", 5))
-    }
+    found = {}
+    for one in OF_EACH.findall(rpc(path, "getAllProcessInfo", 5)):
+        name, group, state, why = (words.decode("utf-8", "replace") for words in one)
+        found[name if name == group else "%s:%s" % (group, name)] = state, why
+    return found
 
 
 def knock(path):

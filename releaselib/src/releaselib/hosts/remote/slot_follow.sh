@@ -5,7 +5,7 @@ folder=$slots/$slot/log
 [ -d "$folder" ] || fail 66 "slot $slot is empty"
 cd "$folder" || exit
 for log in *.log; do
-    [ -e "$log" ] || fail 66 "slot $slot has no log yet"
+    [ -e "$log" ] || { echo "> there is no log yet" && exit 0; }
     tail -n "$lines" -F "$log" 2>/dev/null | grep --line-buffered -e "$pattern" | sed -u "s/^/> ${log%.log}: /" &
 done
 while sleep 20; do echo .; done &

@@ -25,7 +25,7 @@ FOLDER, TOOLS, CACHE, DIGEST, START, INDEX, EGRESS, UV_URL, UV_SHA256 = sys.argv
 NEW = FOLDER + ".new"
 UV = "%s/uv-%s" % (TOOLS, UV_SHA256) if UV_URL else ""
 UNSYNCED = CACHE + "/unsynced"
-"""Tells the boot of the machine in which something was put in the cache, until it is on the disk."""
+"""Tells the boot of the machine in which a release put something in the cache, until that is on the disk."""
 BOOT = read("/proc/sys/kernel/random/boot_id")
 INSTALLER = Installer(INDEX, EGRESS, FOLDER + "/netrc", CACHE, UV)
 
@@ -58,8 +58,7 @@ def main():
     if START == "yes":
         asked = health()
         if taken := asked.taken():
-            print(json.dumps(taken))
-            sys.exit(74)
+            fail(84, "\n".join("%s: %s" % one for one in taken.items()))
         if not (waits and resume(pid, FOLDER)):
             sys.exit(3)
         failing, too_many = asked.failing()
@@ -103,11 +102,12 @@ def replace(pid):
 
 def use_cache(*, anew):
     """Have it known that the cache holds what is not on the disk, until it is; or begin another one."""
-    if anew:
-        remove(CACHE)
-        os.makedirs(CACHE)
+    if anew:  # what is in it: the folder may be a mount point, and what is live may write its bytecode there
+        remove(*(os.path.join(CACHE, name) for name in os.listdir(CACHE)))
     with open(UNSYNCED, "wb") as file:
         file.write(BOOT)
+    with contextlib.suppress(OSError):  # it saves time, and nothing else
+        link_bytecode(CACHE + "/bytecode")
 
 
 def fetch_uv():
@@ -158,8 +158,6 @@ def make_tools(tools):
             remove(tools)
             os.rename(damaged, tools)
         fail(71, "cannot install the tools")
-    with contextlib.suppress(OSError):  # it saves time, and nothing else
-        link_bytecode(CACHE + "/bytecode")
     with open(tools + "/ready", "wb") as file:
         file.write(listed(tools))
     remove(damaged)

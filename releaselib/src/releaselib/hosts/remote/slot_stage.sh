@@ -21,6 +21,10 @@ if [ $code -eq 3 ]; then # no supervisord waits for it, or it ended over it
     code=0
     said=$(run_python "$health_py" <"$folder/health.json") || code=$?
 fi
+if [ "$said" != kept ]; then
+    on_disk "$folder" "$cache" "$tools"
+    rm -f "$cache/unsynced"
+fi
 case $code in
     0) ;;
     70) no_room "$folder" ;;
@@ -39,8 +43,7 @@ if [ "$said" = kept ]; then
     exit 0
 fi
 boot_entry "$folder"
-sync -f "$folder" # what a power cut leaves of a healthy slot, and of the cache, is whole
-rm -f "$cache/unsynced"
 echo "$digest" >"$folder/healthy.new" || no_room "$folder/healthy.new"
 mv -f "$folder/healthy.new" "$folder/healthy" # whole, or not there at all
+on_disk "$folder"
 echo built
