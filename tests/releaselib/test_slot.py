@@ -821,6 +821,18 @@ def test_a_cache_that_a_power_cut_left_is_not_installed_from(where: Stage, plain
         assert all(path.stat().st_size for path in folder(where, "b").glob("venv/lib/*/site-packages/*/METADATA"))
 
 
+def test_a_cache_that_a_power_cut_left_stays_known_as_such_when_a_release_fails_before_it_looks(
+    where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = Path(where.prefix) / "cache/unsynced"
+    mark.write_text("of another boot")
+    scripts_with(monkeypatch, "slot_stage.py", "    if holds(pid):\n", "    raise OSError('no room')\n")
+    with pytest.raises(CommandFailed, match="its files cannot be written"):
+        slot.stage_release(plain, "b", Shop(where, "1.0").content("b"), uv(where.index))
+    assert mark.read_text() == "of another boot"
+    mark.unlink()
+
+
 def test_a_slot_is_on_the_disk_before_it_counts_as_healthy(
     where: Stage, plain: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,8 +39,8 @@ def main():
         remove(NEW)
         print("kept")
         return
-    waits = replace(pid)
     use_cache(anew=os.path.exists(UNSYNCED) and read(UNSYNCED) != BOOT)  # a power cut left it damaged
+    waits = replace(pid)
     if UV:
         fetch_uv()
     tools = name_of_tools()

@@ -21,7 +21,7 @@ if [ $code -eq 3 ]; then # no supervisord waits for it, or it ended over it
     code=0
     said=$(run_python "$health_py" <"$folder/health.json") || code=$?
 fi
-if [ "$said" != kept ]; then
+if [ "$said" != kept ] && [ $code -ne 70 ]; then
     on_disk "$folder" "$cache" "$tools"
     rm -f "$cache/unsynced"
 fi
