@@ -610,8 +610,8 @@ def test_a_rollback_reloads_nothing_so_what_nginx_would_not_accept_does_not_stop
 
 
 def nginx_workers(host: Host) -> str:
-    """The processes that serve visitors there: other ones after a reload."""
-    return host.run("pgrep -f '[n]ginx: worker'").stdout
+    """The processes that serve visitors there: other ones after a reload. One of before may be about to end still."""
+    return host.run("pgrep -f '[n]ginx: worker process$'").stdout
 
 
 def test_one_proxy_that_cannot_be_switched_takes_the_others_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
