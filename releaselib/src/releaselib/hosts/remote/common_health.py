@@ -27,8 +27,8 @@ class Health:
         self.left, self.found = iter(told["targets"]), {}
 
     def failing(self, seconds=None):
-        """What those that are not healthy in so many seconds answered last, {target: words}, and whether these are too
-        many."""
+        """What those that are not healthy in so many seconds answered last, {target: words}, with what their supervisor
+        says of {process: words}, and whether these are too many."""
         self.end = time.monotonic() + float(self.told["timeout"] if seconds is None else seconds)
         asking = [threading.Thread(target=self.ask) for _ in self.told["targets"][:32]]
         for thread in (*asking, *(threading.Thread(target=work, daemon=True) for work in (self.watch, self.wake))):
