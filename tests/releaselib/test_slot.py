@@ -807,7 +807,7 @@ def test_what_the_index_is_read_with_is_gone_though_nobody_hears_of_the_end(wher
     real.end_slots(where, "b")
 
 
-def test_a_cache_that_a_power_cut_left_is_not_installed_from(where: Stage, plain: Remote) -> None:
+def test_a_cache_that_a_power_cut_left_is_not_installed_from(staged: Shop, where: Stage, plain: Remote) -> None:
     """Files that were not on the disk have their names then, and no bytes."""
     cache = Path(where.prefix) / "cache"
     (cache / "unsynced").write_text("of another boot")
@@ -822,11 +822,11 @@ def test_a_cache_that_a_power_cut_left_is_not_installed_from(where: Stage, plain
 
 
 def test_a_cache_that_a_power_cut_left_stays_known_as_such_when_a_release_fails_before_it_looks(
-    where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
+    staged: Shop, where: Stage, plain: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = Path(where.prefix) / "cache/unsynced"
     mark.write_text("of another boot")
-    scripts_with(monkeypatch, "slot_stage.py", "    if holds(pid):\n", "    raise OSError('no room')\n")
+    scripts_with(monkeypatch, "slot_stage.py", "    if holds(pid):\n", "    raise OSError('no')\n    if holds(pid):\n")
     with pytest.raises(CommandFailed, match="its files cannot be written"):
         slot.stage_release(plain, "b", Shop(where, "1.0").content("b"), uv(where.index))
     assert mark.read_text() == "of another boot"
