@@ -19,10 +19,10 @@ def link_bytecode(folder):
             continue
         folders.remove("__pycache__")
         made, kept = os.path.join(path, "__pycache__"), folder + path
-        if not folders and not os.path.exists(kept):
+        if not folders:
             os.makedirs(os.path.dirname(kept), exist_ok=True)
             os.symlink(made, kept)  # one link, as each takes its time
             continue
         os.makedirs(kept, exist_ok=True)
-        for name in {name for name in os.listdir(made) if name.endswith(ending)}.difference(os.listdir(kept)):
+        for name in (name for name in os.listdir(made) if name.endswith(ending)):
             os.symlink(os.path.join(made, name), os.path.join(kept, name))

@@ -21,7 +21,11 @@ if [ $code -eq 3 ]; then # no supervisord waits for it, or it ended over it
     code=0
     said=$(run_python "$health_py" <"$folder/health.json") || code=$?
 fi
-if [ "$said" != kept ] && [ $code -ne 70 ]; then
+if [ "$said" = kept ]; then
+    echo kept
+    exit 0
+fi
+if [ $code -ne 70 ]; then
     on_disk "$folder" "$cache" "$tools"
     rm -f "$cache/unsynced"
 fi
@@ -38,10 +42,6 @@ case $code in
         ;;
     *) exit "$code" ;;
 esac
-if [ "$said" = kept ]; then
-    echo kept
-    exit 0
-fi
 boot_entry "$folder"
 echo "$digest" >"$folder/healthy.new" || no_room "$folder/healthy.new"
 mv -f "$folder/healthy.new" "$folder/healthy" # whole, or not there at all
