@@ -18,7 +18,7 @@ import threading
 import time
 import xmlrpc.server
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -559,6 +559,30 @@ def test_a_supervisor_that_stands_still_is_ended_by_force(tmp_path: Path) -> Non
         ending = subprocess.Popen([PYTHON, "-c", words, repr((supervisor.pid, str(tmp_path)))])
         assert supervisor.wait(60) == -signal.SIGKILL
         assert ending.wait(60) == 0
+
+
+# --- common_sockets.py
+
+
+@pytest.mark.parametrize("protocol", [4, 99], ids=["by sock_diag", "out of /proc, where there is none"])
+@pytest.mark.parametrize("others", [0, 500], ids=["", "among 500"])
+def test_the_ports_that_are_listened_on_are_known(protocol: int, others: int) -> None:
+    names: dict[str, Any] = {"__name__": "common_sockets"}
+    exec(program("common_sockets"), names)
+    names["SOCK_DIAG"] = protocol
+    with ExitStack() as open_ones:
+        four, six, *more = [
+            open_ones.enter_context(socket.create_server((address, 0), family=family))
+            for family, address in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+            + [(socket.AF_INET, "127.0.0.1")] * others
+        ]
+        bound = open_ones.enter_context(socket.socket())
+        bound.bind(("127.0.0.1", 0))
+        visitor = open_ones.enter_context(socket.create_connection(four.getsockname()))
+        found = names["listeners"]()
+        listening = {one.getsockname()[1]: str(os.fstat(one.fileno()).st_ino) for one in (four, six, *more)}
+        assert {port: found.get(port) for port in listening} == listening
+        assert not found.keys() & {bound.getsockname()[1], visitor.getsockname()[1]}
 
 
 # --- common_http.py

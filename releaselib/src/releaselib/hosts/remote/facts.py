@@ -14,6 +14,8 @@ import re
 import sys
 import time
 
+from common_sockets import listeners
+
 WANTED = json.loads(sys.argv[1])
 PATHS = WANTED["paths"]
 
@@ -39,17 +41,6 @@ def command(pid):
 
 def parent(pid):
     return read("/proc/%s/stat" % pid).rpartition(")")[2].split()[1:2]
-
-
-def listeners():
-    """Port -> inode of every listening TCP socket."""
-    found = {}
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read(table).splitlines()[1:]:
-            part = line.split()
-            if part[3] == "0A":
-                found[int(part[1].rpartition(":")[2], 16)] = part[9]
-    return found
 
 
 def children(pid):
