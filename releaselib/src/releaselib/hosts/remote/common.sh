@@ -30,23 +30,20 @@ on_disk() { # on_disk PATH...: with the whole file system that it is on
     sync -f "$@" 2>/dev/null || sync
 }
 
-# The Python that release.toml asks for: a path, a version like 3.12, or any python3.
-find_python() {
-    case $python in
-        */*) command -v "$python" || return 1 ;;
-        '') command -v python3 || return 1 ;;
-        *) command -v "python$python" || return 1 ;;
-    esac
-}
-
-need_python() {
-    found=$(find_python) || fail 69 "no Python ${python:-3} on this host"
-    python=$found
+need_python() { # the one that release.toml asks for: a path, a version like 3.12, or any python3
+    wished=${python:-3}
+    case $wished in */*) ;; *) python=python$wished ;; esac
+    command -v "$python" >/dev/null || fail 69 "no Python $wished on this host"
 }
 
 # The one way to run a program of this folder: by the stage's Python, its standard library and nothing else.
+# At its end Python looks through all that it has, twice, to free it: not through what is frozen.
 run_python() { # run_python PROGRAM ARGUMENTS...
-    "$python" -IS -c "$@"
+    whole="import atexit, gc
+atexit.register(gc.freeze)
+$1"
+    shift
+    "$python" -IS -c "$whole" "$@"
 }
 
 # The first line of a file, which cat would tell in a process of its own: each of these takes a millisecond of every host.

@@ -1,13 +1,13 @@
 """common_fetch.py: brings uv to the host, out of its wheel in the index. What it takes is imported only then."""
 
 import contextlib
-import hashlib
 import os
 
 
 def fetch(url, sha256, target, egress, netrc_file):
     """Fetch the wheel of uv, through the proxy egress unless that is "", check it and take the program out, and its
     size. Raises OSError where it cannot be written, and anything else where it cannot be had."""
+    import hashlib
     import io
     import shutil
     import zipfile

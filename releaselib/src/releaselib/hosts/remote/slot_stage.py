@@ -6,11 +6,11 @@ Prints "kept" for a slot that held exactly this (DIGEST), healthy; as JSON what 
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import subprocess
 import sys
+import zlib
 
 from common_bytecode import link_bytecode
 from common_end import end
@@ -126,7 +126,7 @@ def fetch_uv():
 def name_of_tools():
     """The virtualenv of supervisor, which belongs to the Python that it was made with."""
     parts = (sys.version, sys.base_prefix, read(FOLDER + "/tools.txt").decode())
-    return "%s/%s" % (TOOLS, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16])
+    return "%s/%08x" % (TOOLS, zlib.crc32("\n".join(parts).encode()))
 
 
 def whole(tools):

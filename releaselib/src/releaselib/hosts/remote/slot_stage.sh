@@ -5,11 +5,15 @@ need_python
 folder=$slots/$slot
 lock_host
 
-# What waits for this slot, without processes, ends with this script; or with the next one, when this one was killed.
-end_waiting() { [ -e "$folder/runs" ] || (stop_slot "$folder") || true; }
+# The password of the index, and what waits for this slot, without processes, end with this script; or with the
+# next one, when this one was killed.
+end_waiting() {
+    for secret in "$folder/netrc" "$folder.new/netrc"; do [ ! -e "$secret" ] || rm -f "$secret"; done
+    [ -e "$folder/runs" ] || (stop_slot "$folder") || true
+}
 end_waiting
 [ ! -e "$folder.new" ] || rm -rf "$folder.new"
-trap 'rm -f "$folder/netrc" "$folder.new/netrc"; end_waiting' EXIT
+trap end_waiting EXIT
 trap 'exit 1' HUP INT TERM PIPE # the last: nobody hears what it says any more
 
 code=0
