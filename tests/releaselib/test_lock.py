@@ -183,6 +183,14 @@ def test_each_lock_has_a_higher_number_than_the_one_before(here: Fleet) -> None:
     assert seen == [1, 2, 3]
 
 
+def test_a_lock_whose_number_cannot_be_kept_is_none(here: Fleet) -> None:
+    """Whoever takes it next would have the same, and could not be told from this holder."""
+    Path(here.stage.paths.fence_file + ".new").mkdir(parents=True)
+    with pytest.raises(CommandFailed, match="the stage cannot be locked") as caught, hold(here):
+        pass
+    assert f"{here.stage.paths.fence_file}: [Errno 21] Is a directory" in caught.value.cause
+
+
 def test_a_host_that_has_seen_a_higher_number_raises_that_of_the_lock(here: Fleet) -> None:
     """The hosts of the lock were made anew, or a power cut emptied their file."""
     fence = Path(here.stage.paths.fence_file)

@@ -321,7 +321,7 @@ def answered(process: subprocess.Popen[str], words: str) -> str:
 
 def test_a_lock_is_held_as_long_as_somebody_listens(tmp_path: Path) -> None:
     with lock(tmp_path) as first:
-        assert json.loads(line(first)) == {"state": "locked", "fence": 0, "frozen": "", "lines": 0, "last": ""}
+        assert json.loads(line(first)) == {"state": "locked", "fence": 1, "frozen": "", "lines": 0, "last": ""}
         assert facts(tmp_path)["locked"] == "maria since today"
         second = run(tmp_path, "lock.sh", patience=60, holder="li")
         assert second.returncode == 75

@@ -43,7 +43,9 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
     try:
         if lock.frozen and not frozen:
             raise frozen_by(fleet.stage, lock.frozen)
-        _number(fleet, lock)
+        fleet.fence = lock.fence
+        if behind := [host for host, one in lock.found.items() if one["fence"] < lock.fence]:
+            lock.tell(f"fence {lock.fence}", behind)
         _copy_journal(fleet, lock)
         fleet.outnumber = partial(_outnumber, fleet, lock)
         yield lock
@@ -52,16 +54,11 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
         lock.release()
 
 
-def _number(fleet: Fleet, lock: Lock) -> None:
-    lock.tell(f"fence {lock.fence}")
-    fleet.fence = lock.fence
-
-
 def _outnumber(fleet: Fleet, lock: Lock, highest: int) -> None:
     """Have a higher number than any host has seen; whoever has lost the lock cannot. Raises CommandFailed."""
     if highest > lock.fence:
-        lock.fence = highest + 1
-        _number(fleet, lock)
+        fleet.fence = lock.fence = highest + 1
+        lock.tell(f"fence {lock.fence}")
 
 
 def _waited_for(fleet: Fleet, holder: str, wait: float) -> Lock:
@@ -96,7 +93,7 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
     except BaseException:
         lock.release()
         raise
-    lock.fence = max(one["fence"] for one in lock.found.values()) + 1
+    lock.fence = max(one["fence"] for one in lock.found.values())
     return lock
 
 

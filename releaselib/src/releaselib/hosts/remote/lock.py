@@ -1,8 +1,9 @@
 """lock.py LOCK JOURNAL FENCE FROZEN PATIENCE HOLDER: holds the lock of a stage, and writes its journal for the holder.
 
-Says in one line of JSON what it found ("state": "locked" or "held"). Then it takes a line at a time and answers
-each: pulse; fence N; write EVENT; copy [LINE, ...]; freeze WHY; thaw. The lock is free when standard input ends,
-or when nothing was heard for PATIENCE seconds: then the holder has lost its power or its network.
+Says in one line of JSON what it found ("state": "locked" or "held") and the number of this lock, one more than the
+last had. Then it takes a line at a time and answers each: pulse; fence N; write EVENT; copy [LINE, ...]; freeze WHY;
+thaw. The lock is free when standard input ends, or when nothing was heard for PATIENCE seconds: then the holder has
+lost its power or its network.
 """
 
 import fcntl
@@ -90,7 +91,12 @@ if os.path.exists(JOURNAL):
     os.chmod(JOURNAL, 0o600)  # one of an older library
 text = read(JOURNAL).rstrip("\n")
 lines = text.split("\n") if text else []
-found = {"state": "locked", "fence": number(read(FENCE)), "frozen": read(FROZEN)}
+fence = number(read(FENCE)) + 1
+try:
+    put(FENCE, str(fence))
+except OSError as error:
+    sys.exit("%s: %s" % (FENCE, error))
+found = {"state": "locked", "fence": fence, "frozen": read(FROZEN)}
 say(json.dumps(dict(found, lines=len(lines), last=lines[-1] if lines else "")))
 waiting = b""
 while select.select([0], [], [], float(PATIENCE))[0]:
