@@ -14,6 +14,7 @@ import re
 import sys
 import time
 
+from common_http import get
 from common_sockets import listeners
 
 WANTED = json.loads(sys.argv[1])
@@ -106,14 +107,18 @@ def ports(slots):
 
 def ask(path):
     """What nginx answers the proxy itself, or nothing."""
-    import urllib.request  # here, as app hosts need none of it
-
     try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(WANTED["probe"] + path, timeout=5) as answer:
-            return answer.read(1000).decode("utf-8", "replace").strip()
-    except Exception:
+        status, _, _, body = get(WANTED["probe"].partition("://")[2], path, {}, 5)
+    except (OSError, ValueError):
         return ""
+    return body.decode("utf-8", "replace").strip() if status == 200 else ""
+
+
+def program(name):
+    """Where it is; nothing where there is none."""
+    folders = (*os.environ.get("PATH", "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin")
+    found = (os.path.join(folder, name) for folder in folders)
+    return next((path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)), "")
 
 
 def target(link):
@@ -226,12 +231,9 @@ if WANTED["ports"]:
     facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
     facts["ports"] = ports(facts["slots"])
 if WANTED["probe"]:
-    import shutil
-
-    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     facts["proxy"] = {
         "sudo": sudo() if WANTED["sudo"] and os.getuid() else "",
-        "program": shutil.which("nginx", path=path) or "",
+        "program": program("nginx"),
         "listeners": {port: listener(port) for port in WANTED["listen"]},
         "conf": target(PATHS["conf"]),
         "loaded": ask("/-/config"),
