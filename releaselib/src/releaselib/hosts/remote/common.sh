@@ -171,8 +171,8 @@ starts_again() { # prints what starts the slots again after a restart of the mac
     [ -s "$boot" ] || return 0
     if [ -e "$boot_unit" ] || [ -e "${HOME:-}/.config/systemd/user/${boot_unit##*/}" ]; then
         echo systemd
-    elif crontab -l 2>/dev/null | grep -qF "$(cron_entry)"; then
-        echo cron
+    else
+        case $(crontab -l 2>/dev/null) in *"$(cron_entry)"*) echo cron ;; esac
     fi
 }
 
@@ -195,9 +195,12 @@ boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or with
                 systemctl --user enable -q "${unit##*/}" || true
         fi
     elif command -v crontab >/dev/null; then
+        entries=$(crontab -l 2>/dev/null) || true
         entry=$(cron_entry)
-        crontab -l 2>/dev/null | grep -qF "$entry" ||
-            { crontab -l 2>/dev/null || true; echo "$entry"; } | crontab - || true
+        case $entries in
+            *"$entry"*) ;;
+            *) printf '%s\n' ${entries:+"$entries"} "$entry" | crontab - || true ;;
+        esac
     fi
     rm -f "$1/boot.sh" "$1/boot.service"
 }
