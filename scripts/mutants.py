@@ -63,7 +63,7 @@ MUTANTS = [
     ),
     Mutant(
         "hosts install the bytes that were resolved, and no others",
-        "hosts/remote/slot_stage.sh",
+        "hosts/remote/common_install.py",
         "--require-hashes",
         "",
         "test_slot.py::test_bytes_that_are_not_those_of_the_release_are_not_installed",

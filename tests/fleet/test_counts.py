@@ -33,7 +33,7 @@ RECORDED: dict[str, dict[str, int]] = {
         "program cmp": 1,
         "program crontab": 2,
         "program flock": 1,
-        "program fork of sh": 6,
+        "program fork of sh": 4,
         "program mv": 2,
         "program python": 1,
         "program python3": 2,

@@ -205,8 +205,10 @@ def test_a_host_that_has_seen_a_higher_number_raises_that_of_the_lock(here: Flee
     with hold(here):
         kill_lock(here)
         fence.write_text("99")
+        before = here.fence
         with pytest.raises(CommandFailed, match="so it counts as lost"):
             look(here, here.stage.app)
+        assert here.fence == before, "with a higher one it would shut out whoever has the lock now"
 
 
 def test_what_is_done_under_a_lock_carries_its_number(here: Fleet) -> None:
@@ -406,6 +408,28 @@ def test_a_lock_host_that_hangs_is_not_waited_for_at_the_end(short: Path, monkey
         assert subprocess.run(("flock", "-n", f"{second}/stage.lock", "true")).returncode == 1
     finally:
         os.kill(hanging, signal.SIGCONT)
+
+
+def test_who_does_not_get_the_lock_of_every_host_shuts_out_nobody(short: Path) -> None:
+    """Its holder has lost it on one of them, and goes on: switched there and not elsewhere would be the worst end."""
+    two, hosts = two_hosts(short)
+    with hold(two) as lock:
+        subprocess.run(("pkill", "-KILL", "-f", f"{short}/one/stage.lock"), check=True)
+        with pytest.raises(Locked), hold(two_hosts(short)[0]):
+            pass
+        assert {(folder / "fence").read_text() for folder in hosts.values()} == {str(lock.fence)} == {"1"}
+
+
+def test_the_number_of_a_lock_is_kept_by_those_that_can_be_reached(short: Path) -> None:
+    """Without proxies; the last of them, which keeps it by itself, is the one that is gone."""
+    stage = real.stage(short)
+    here, gone = Host(address="p1"), Host(address="p2.invalid")  # RFC 2606: no such name
+    some = Fleet(stage)
+    some._remotes[here] = Here(here, stage.model_copy(update={"app": (here, gone), "proxy": ()}))
+    some.stage = stage.model_copy(update={"app": (here, gone), "proxy": (), "connect_timeout": 1})
+    for number in ("1", "2"):
+        with hold(some) as lock:
+            assert Path(stage.paths.fence_file).read_text() == str(lock.fence) == number
 
 
 def test_a_lock_host_that_is_new_or_behind_gets_the_longest_journal(short: Path) -> None:

@@ -310,7 +310,9 @@ def test_a_host_without_the_python_that_is_asked_for_says_so_and_is_left_alone(n
 @contextmanager
 def lock(prefix: Path, patience: float = 60) -> Iterator[subprocess.Popen[str]]:
     """The script that holds the lock, told to begin."""
-    with started(*script(stage_at(prefix), "lock.sh", patience=patience, holder="maria since today")) as process:
+    with started(
+        *script(stage_at(prefix), "lock.sh", patience=patience, holder="maria since today", last="yes")
+    ) as process:
         yield process
 
 
@@ -319,17 +321,20 @@ def answered(process: subprocess.Popen[str], words: str) -> str:
     return line(process)
 
 
+NOTHING = {"state": "locked", "fence": 0, "kept": 0, "frozen": "", "lines": 0, "last": ""}
+
+
 def test_a_lock_is_held_as_long_as_somebody_listens(tmp_path: Path) -> None:
     with lock(tmp_path) as first:
-        assert json.loads(line(first)) == {"state": "locked", "fence": 1, "frozen": "", "lines": 0, "last": ""}
+        assert json.loads(line(first)) == dict(NOTHING, kept=1)
         assert facts(tmp_path)["locked"] == "maria since today"
-        second = run(tmp_path, "lock.sh", patience=60, holder="li")
+        second = run(tmp_path, "lock.sh", patience=60, holder="li", last="yes")
         assert second.returncode == 75
         assert json.loads(second.stdout) == {"state": "held", "holder": "maria since today"}
         hang_up(first)
         assert first.wait() == 0
     assert facts(tmp_path)["locked"] == ""
-    assert run(tmp_path, "lock.sh", patience=60, holder="li").returncode == 0
+    assert run(tmp_path, "lock.sh", patience=60, holder="li", last="yes").returncode == 0
 
 
 def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
@@ -564,12 +569,20 @@ def test_a_supervisor_that_stands_still_is_ended_by_force(tmp_path: Path) -> Non
 # --- common_sockets.py
 
 
-@pytest.mark.parametrize("protocol", [4, 99], ids=["by sock_diag", "out of /proc, where there is none"])
+KERNELS: dict[str, dict[str, Any]] = {
+    "it tells": {"listed": None},  # /proc is not looked at
+    "no such protocol": {"SOCK_DIAG": 99},
+    "no such question": {"BY_FAMILY": 99},
+    "nothing that knows of TCP": {"TCP": 200},
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize("others", [0, 500], ids=["", "among 500"])
-def test_the_ports_that_are_listened_on_are_known(protocol: int, others: int) -> None:
+def test_the_ports_that_are_listened_on_are_known(kernel: dict[str, Any], others: int) -> None:
     names: dict[str, Any] = {"__name__": "common_sockets"}
     exec(program("common_sockets"), names)
-    names["SOCK_DIAG"] = protocol
+    names.update(kernel)
     with ExitStack() as open_ones:
         four, six, *more = [
             open_ones.enter_context(socket.create_server((address, 0), family=family))
@@ -609,6 +622,7 @@ BROKEN = {
     "nothing": (b"", "closed without an answer"),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "not HTTP: b'SSH-2.0"),
     "cut off": (HEAD + b"Content-Length: 9\r\n\r\nup", "ended after 2 of 9 bytes"),
+    "longer than anybody reads": (HEAD + b"Content-Length: 1000000000000\r\n\r\nup", "an answer of 1000000000000"),
     "cut off in its first line": (b"HTTP/1.1 200", "within a line"),
     "cut off in its head": (HEAD + b"Content-Le", "within a line"),
     "cut off behind its head": (HEAD, "closed without an answer"),

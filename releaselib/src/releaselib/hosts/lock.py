@@ -8,7 +8,7 @@ it. So a holder that was cut off and lives on can do no harm.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -43,9 +43,7 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
     try:
         if lock.frozen and not frozen:
             raise frozen_by(fleet.stage, lock.frozen)
-        fleet.fence = lock.fence
-        if behind := [host for host, one in lock.found.items() if one["fence"] < lock.fence]:
-            lock.tell(f"fence {lock.fence}", behind)
+        _number(fleet, lock, [host for host, one in lock.found.items() if one["kept"] != lock.fence])
         _copy_journal(fleet, lock)
         fleet.outnumber = partial(_outnumber, fleet, lock)
         yield lock
@@ -54,11 +52,18 @@ def hold(fleet: Fleet, holder: str = "somebody", *, wait: float = 0, frozen: boo
         lock.release()
 
 
+def _number(fleet: Fleet, lock: Lock, hosts: Collection[Host]) -> None:
+    """Have these hosts keep the number, then scripts carry it: what cannot be kept is no number."""
+    if hosts:
+        lock.tell(f"fence {lock.fence}", hosts)
+    fleet.fence = lock.fence
+
+
 def _outnumber(fleet: Fleet, lock: Lock, highest: int) -> None:
     """Have a higher number than any host has seen; whoever has lost the lock cannot. Raises CommandFailed."""
     if highest > lock.fence:
-        fleet.fence = lock.fence = highest + 1
-        lock.tell(f"fence {lock.fence}")
+        lock.fence = highest + 1
+        _number(fleet, lock, lock.found)
 
 
 def _waited_for(fleet: Fleet, holder: str, wait: float) -> Lock:
@@ -80,12 +85,12 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
 
     Without proxies they are app hosts, of which those will do that can be reached.
     """
-    lock = Lock()
+    lock, hosts = Lock(), fleet.stage.lock_hosts
     lost: list[Unreachable] = []
     try:
-        for host in fleet.stage.lock_hosts:
+        for host in hosts:
             try:
-                lock.add(host, *_take(fleet, host, holder))
+                lock.add(host, *_take(fleet, host, holder, last=host == hosts[-1]))
             except Unreachable as error:
                 lost.append(error)
         if lost and (fleet.stage.proxy or not lock.found):
@@ -93,13 +98,15 @@ def _taken(fleet: Fleet, holder: str) -> Lock:
     except BaseException:
         lock.release()
         raise
-    lock.fence = max(one["fence"] for one in lock.found.values())
+    lock.fence = max(int(one["fence"]) for one in lock.found.values()) + 1
     return lock
 
 
-def _take(fleet: Fleet, host: Host, holder: str) -> tuple[Running, dict[str, Any]]:
+def _take(fleet: Fleet, host: Host, holder: str, *, last: bool) -> tuple[Running, dict[str, Any]]:
+    """The lock on a host. The last one keeps the next number by itself, without a round trip more: who has no lock on
+    others by then has no number, which would shut out whoever holds those."""
     with patience(lambda: f"{host.name} has not said yet whether it can be locked"):
-        running = start(fleet.remote(host), "lock.sh", patience=PATIENCE, holder=holder)
+        running = start(fleet.remote(host), "lock.sh", patience=PATIENCE, holder=holder, last="yes" if last else "no")
         first = running.receive()
     found = dict(json.loads(first)) if first.startswith("{") else {}
     if found.get("state") == "locked":

@@ -32,7 +32,7 @@ on_disk() { # on_disk PATH...: with the whole file system that it is on
 
 need_python() { # the one that release.toml asks for: a path, a version like 3.12, or any python3
     wished=${python:-3}
-    case $wished in */*) ;; *) python=python$wished ;; esac
+    case $wished in */*) ;; *) python=python${wished#python} ;; esac
     command -v "$python" >/dev/null || fail 69 "no Python $wished on this host"
 }
 

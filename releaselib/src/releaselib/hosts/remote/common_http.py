@@ -86,6 +86,8 @@ def _body(answer, fields):
 
 
 def _whole(answer, size):
+    if size > MOST:
+        raise ValueError("an answer of %s bytes" % size)
     data = answer.read(size)
     if len(data) < size:
         raise ConnectionError("the answer ended after %s of %s bytes" % (len(data), size))

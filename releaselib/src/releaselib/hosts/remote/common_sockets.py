@@ -6,6 +6,7 @@ import struct
 
 SOCK_DIAG = 4
 ASKED = struct.Struct("=IHHII BBBxI 48x")  # nlmsghdr, inet_diag_req_v2
+BY_FAMILY, DUMP = 20, 0x301  # SOCK_DIAG_BY_FAMILY; NLM_F_REQUEST and NLM_F_DUMP
 TCP, LISTEN = 6, 10
 
 
@@ -26,16 +27,15 @@ def asked(family):
     found = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG) as kernel:
         kernel.settimeout(5)
-        # SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP
-        kernel.send(ASKED.pack(ASKED.size, 20, 0x301, 0, 0, family, TCP, 0, 1 << LISTEN))
+        kernel.send(ASKED.pack(ASKED.size, BY_FAMILY, DUMP, 0, 0, family, TCP, 0, 1 << LISTEN))
         while True:
             told, at = kernel.recv(1 << 16), 0
             while at < len(told):
                 size, kind = struct.unpack_from("=IH", told, at)
-                if kind == 3:  # NLMSG_DONE
+                if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE: both say what went wrong
+                    if kind == 2 or struct.unpack_from("=i", told, at + 16)[0]:
+                        raise OSError("no sock_diag")
                     return found
-                if kind == 2:  # NLMSG_ERROR
-                    raise OSError("no sock_diag")
                 port, inode = struct.unpack_from(">H", told, at + 20)[0], struct.unpack_from("=I", told, at + 84)[0]
                 found.append((port, str(inode)))
                 at += size + 3 & ~3

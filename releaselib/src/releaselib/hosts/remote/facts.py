@@ -3,7 +3,7 @@
 JSON: {"paths": name -> path, "ports": {slot: [port, ...]}, "probe": url or "", "listen": [port, ...],
 "tls": [certificate, key] or [], "journal": how many last lines of it, 0 where there is none, "sudo": whether root is
 needed}. BOOT: what starts the slots again after a restart of the machine; "systemd", "cron" or "".
-Each host runs it with each look, so that what only some need is imported only there.
+Each host runs it with each look, so that what takes long to import, and only some need, is imported only there.
 """
 
 import fcntl
@@ -19,6 +19,7 @@ from common_sockets import listeners
 
 WANTED = json.loads(sys.argv[1])
 PATHS = WANTED["paths"]
+SOCKETS = listeners()
 
 
 def read(path):
@@ -91,14 +92,13 @@ def slot(name):
 def ports(slots):
     """Every wanted port that somebody listens on: who, and whether it is the slot itself."""
     found = []
-    sockets = listeners()
-    wanted = {sockets[port] for numbers in WANTED["ports"].values() for port in numbers if port in sockets}
+    wanted = {SOCKETS[port] for numbers in WANTED["ports"].values() for port in numbers if port in SOCKETS}
     running = [slots[name]["pid"] for name in slots if slots[name]["alive"]]
     holders = owners(wanted, [child for pid in running for child in children(pid)])
     for name, numbers in WANTED["ports"].items():
         for port in numbers:
-            if port in sockets:
-                pid = holders.get(sockets[port], "")
+            if port in SOCKETS:
+                pid = holders.get(SOCKETS[port], "")
                 mine = slots[name]["alive"] and slots[name]["pid"] in family(pid)
                 words = command(pid) if pid else ""
                 found.append({"port": port, "slot": name, "pid": pid, "command": words, "ours": mine})
@@ -111,13 +111,12 @@ def ask(path):
         status, _, _, body = get(WANTED["probe"].partition("://")[2], path, {}, 5)
     except (OSError, ValueError):
         return ""
-    return body.decode("utf-8", "replace").strip() if status == 200 else ""
+    return body[:1000].decode("utf-8", "replace").strip() if status == 200 else ""
 
 
 def program(name):
     """Where it is; nothing where there is none."""
-    folders = (*os.environ.get("PATH", "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin")
-    found = (os.path.join(folder, name) for folder in folders)
+    found = (os.path.join(folder, name) for folder in os.get_exec_path())
     return next((path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)), "")
 
 
@@ -151,7 +150,7 @@ def old():
 
 def listener(port):
     """The command of whoever listens on a port; nothing where nobody does."""
-    inode = listeners().get(port)
+    inode = SOCKETS.get(port)
     if not inode:
         return ""
     pid = owners({inode}).get(inode, "")

@@ -1,9 +1,9 @@
-"""lock.py LOCK JOURNAL FENCE FROZEN PATIENCE HOLDER: holds the lock of a stage, and writes its journal for the holder.
+"""lock.py LOCK JOURNAL FENCE FROZEN PATIENCE HOLDER LAST: holds the lock of a stage, and writes its journal.
 
-Says in one line of JSON what it found ("state": "locked" or "held") and the number of this lock, one more than the
-last had. Then it takes a line at a time and answers each: pulse; fence N; write EVENT; copy [LINE, ...]; freeze WHY;
-thaw. The lock is free when standard input ends, or when nothing was heard for PATIENCE seconds: then the holder has
-lost its power or its network.
+Says in one line of JSON what it found ("state": "locked" or "held"; "fence": the number of the lock before), and what
+number it has kept for this lock: the next one, where LAST is "yes". Then it takes a line at a time and answers each:
+pulse; fence N; write EVENT; copy [LINE, ...]; freeze WHY; thaw. The lock is free when standard input ends, or when
+nothing was heard for PATIENCE seconds: then the holder has lost its power or its network.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ import select
 import sys
 import time
 
-LOCK, JOURNAL, FENCE, FROZEN, PATIENCE, HOLDER = sys.argv[1:]
+LOCK, JOURNAL, FENCE, FROZEN, PATIENCE, HOLDER, LAST = sys.argv[1:]
 
 
 def read(path):
@@ -91,12 +91,13 @@ if os.path.exists(JOURNAL):
     os.chmod(JOURNAL, 0o600)  # one of an older library
 text = read(JOURNAL).rstrip("\n")
 lines = text.split("\n") if text else []
-fence = number(read(FENCE)) + 1
-try:
-    put(FENCE, str(fence))
-except OSError as error:
-    sys.exit("%s: %s" % (FENCE, error))
-found = {"state": "locked", "fence": fence, "frozen": read(FROZEN)}
+found = {"state": "locked", "fence": number(read(FENCE)), "kept": 0, "frozen": read(FROZEN)}
+if LAST == "yes":
+    found["kept"] = found["fence"] + 1
+    try:
+        put(FENCE, str(found["kept"]))
+    except OSError as error:
+        sys.exit("%s: %s" % (FENCE, error))
 say(json.dumps(dict(found, lines=len(lines), last=lines[-1] if lines else "")))
 waiting = b""
 while select.select([0], [], [], float(PATIENCE))[0]:
