@@ -221,7 +221,7 @@ facts = {
     "machine": os.uname().machine,
     "journal": journal[-WANTED["journal"] :] if WANTED["journal"] else [],
     "lines": len(journal),
-    "fence": int(fence) if fence.isdigit() else 0,
+    "fence": int(fence) if fence.isdecimal() else 0,
     "frozen": read(PATHS["frozen"]),
     "boot": sys.argv[2],
 }

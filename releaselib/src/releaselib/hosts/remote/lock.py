@@ -6,6 +6,7 @@ pulse; fence N; write EVENT; copy [LINE, ...]; freeze WHY; thaw. The lock is fre
 nothing was heard for PATIENCE seconds: then the holder has lost its power or its network.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -35,7 +36,7 @@ def put(path, text):
 
 def number(text):
     """What a power cut left half written is none."""
-    return int(text) if text.strip().isdigit() else 0
+    return int(text) if text.strip().isdecimal() else 0
 
 
 def append(line):
@@ -93,11 +94,9 @@ text = read(JOURNAL).rstrip("\n")
 lines = text.split("\n") if text else []
 found = {"state": "locked", "fence": number(read(FENCE)), "kept": 0, "frozen": read(FROZEN)}
 if LAST == "yes":
-    found["kept"] = found["fence"] + 1
-    try:
-        put(FENCE, str(found["kept"]))
-    except OSError as error:
-        sys.exit("%s: %s" % (FENCE, error))
+    with contextlib.suppress(OSError):  # the holder, who hears that none was kept, tells it once more and hears why
+        put(FENCE, str(found["fence"] + 1))
+        found["kept"] = found["fence"] + 1
 say(json.dumps(dict(found, lines=len(lines), last=lines[-1] if lines else "")))
 waiting = b""
 while select.select([0], [], [], float(PATIENCE))[0]:
