@@ -12,8 +12,8 @@ import json
 import os
 import re
 import sys
-import time
 
+from common_certificate import certificate
 from common_http import get
 from common_sockets import listeners
 
@@ -162,34 +162,6 @@ def has(module):
     return any(os.path.isdir(os.path.join(folder, module)) for folder in sys.path)
 
 
-def certificate():
-    """Of the site's certificate: for how many days it is good, its names, and why nginx could not take it."""
-    if not WANTED["tls"]:
-        return {}
-    import ssl
-    import subprocess
-    import tempfile
-
-    try:
-        with tempfile.NamedTemporaryFile() as copy:  # certbot's folders are root's
-            argv = ["sudo", "-n"] * (WANTED["sudo"] and os.getuid() != 0) + ["cat", WANTED["tls"][0]]
-            subprocess.run(argv, stdout=copy, stderr=subprocess.PIPE, check=True)
-            found = ssl._ssl._test_decode_cert(copy.name)
-    except Exception as error:
-        words = getattr(error, "stderr", b"").decode("utf-8", "replace").strip()
-        return {"wrong": "no certificate in %s: %s" % (WANTED["tls"][0], words or error)}
-    names = [name for kind, name in found.get("subjectAltName", ()) if kind == "DNS"]
-    told = {"days": int((ssl.cert_time_to_seconds(found["notAfter"]) - time.time()) // 86400), "names": names}
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*WANTED["tls"])
-    except ssl.SSLError as error:
-        told["wrong"] = "the key %s does not fit the certificate: %s" % (WANTED["tls"][1], error)
-    except OSError as error:
-        # With sudo it is root who reads it.
-        told["wrong"] = "" if WANTED["sudo"] else "%s: %s" % (WANTED["tls"][1], error.strerror)
-    return told
-
-
 def sudo():
     """Why sudo does not work here without a password; nothing where it does."""
     import subprocess
@@ -241,7 +213,7 @@ if WANTED["probe"]:
         "answer": ask("/-/release"),
         "slots": served(),
         "old": old(),
-        "certificate": certificate(),
+        "certificate": certificate(WANTED["tls"], WANTED["sudo"]),
         "maintenance": read(os.path.join(PATHS["pages"], "maintenance.html")),
     }
 print(json.dumps(facts))
