@@ -415,7 +415,7 @@ def test_who_does_not_get_the_lock_of_every_host_shuts_out_nobody(short: Path) -
     """Its holder has lost it on one of them, and goes on: switched there and not elsewhere would be the worst end."""
     two, hosts = two_hosts(short)
     with hold(two) as lock:
-        subprocess.run(("pkill", "-KILL", "-f", f"{short}/one/stage.lock"), check=True)
+        os.kill(holder_of(short / "one"), signal.SIGKILL)
         with pytest.raises(Locked), hold(two_hosts(short)[0]):
             pass
         assert {(folder / "fence").read_text() for folder in hosts.values()} == {str(lock.fence)} == {"1"}
