@@ -167,12 +167,16 @@ cron_entry() { # as sh reads it
     esac
 }
 
+in_crontab() { # without a grep, which is a process
+    case $(crontab -l 2>/dev/null) in *"$(cron_entry)"*) ;; *) return 1 ;; esac
+}
+
 starts_again() { # prints what starts the slots again after a restart of the machine
     [ -s "$boot" ] || return 0
     if [ -e "$boot_unit" ] || [ -e "${HOME:-}/.config/systemd/user/${boot_unit##*/}" ]; then
         echo systemd
-    else
-        case $(crontab -l 2>/dev/null) in *"$(cron_entry)"*) echo cron ;; esac
+    elif in_crontab; then
+        echo cron
     fi
 }
 
@@ -195,12 +199,7 @@ boot_entry() { # boot_entry FOLDER: with boot.sh and boot.service in it, or with
                 systemctl --user enable -q "${unit##*/}" || true
         fi
     elif command -v crontab >/dev/null; then
-        entries=$(crontab -l 2>/dev/null) || true
-        entry=$(cron_entry)
-        case $entries in
-            *"$entry"*) ;;
-            *) printf '%s\n' ${entries:+"$entries"} "$entry" | crontab - || true ;;
-        esac
+        in_crontab || { crontab -l 2>/dev/null || true; cron_entry; } | crontab - || true
     fi
     rm -f "$1/boot.sh" "$1/boot.service"
 }

@@ -114,12 +114,6 @@ def ask(path):
     return body[:1000].decode("utf-8", "replace").strip() if status == 200 else ""
 
 
-def program(name):
-    """Where it is; nothing where there is none."""
-    found = (os.path.join(folder, name) for folder in os.get_exec_path())
-    return next((path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)), "")
-
-
 def target(link):
     """Where a link leads to, without the folder; nothing where there is none."""
     try:
@@ -202,9 +196,11 @@ if WANTED["ports"]:
     facts["slots"] = {name: slot(name) for name in WANTED["ports"]}
     facts["ports"] = ports(facts["slots"])
 if WANTED["probe"]:
+    import shutil
+
     facts["proxy"] = {
         "sudo": sudo() if WANTED["sudo"] and os.getuid() else "",
-        "program": program("nginx"),
+        "program": shutil.which("nginx") or "",
         "listeners": {port: listener(port) for port in WANTED["listen"]},
         "conf": target(PATHS["conf"]),
         "loaded": ask("/-/config"),
