@@ -36,6 +36,15 @@ def test_an_app_host_comes_back_after_a_restart_with_its_live_and_its_warm_slot(
     assert (report.failed, shop.served()) == (0, {report.version})
 
 
+def test_the_entry_for_the_restart_comes_back_beside_those_that_are_somebody_elses(shop: Shop) -> None:
+    host, mine = shop.app[2], '5 5 1 1 * echo "*" # mine'
+    host.run(f"echo '{mine}' | crontab -")
+    for _ in range(2):
+        shop.release_again(shop.other)
+        assert host.run("crontab -l").stdout.splitlines() == [mine, f"@reboot /{FOLDER}/boot.sh"]
+    host.run(f"crontab -l | grep -vF '{mine}' | crontab -")
+
+
 def test_settings_are_there_again_after_a_restart(shop: Shop) -> None:
     shop.release_again(shop.other, env={"SHOP_SIGN": "it's open"})
     lost = shop.app[2]
