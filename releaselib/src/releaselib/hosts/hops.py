@@ -130,15 +130,9 @@ def close(hops: Sequence[fabric.Connection]) -> None:
 
 
 def _make_cheap(transport: paramiko.Transport) -> None:
-    """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more.
-
-    Nothing that is sent waits for an acknowledgement (tcp(7), TCP_NODELAY): some systems take 0.04 seconds for one.
-    """
+    """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more."""
     transport.set_keepalive(KEEPALIVE)
     transport.sock.settimeout(IDLE)
     # Of a host behind another one the socket is a channel of that one's connection.
-    if not isinstance(transport.sock, socket.socket):
-        return
-    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)

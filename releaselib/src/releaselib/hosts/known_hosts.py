@@ -153,6 +153,8 @@ def require(client: paramiko.SSHClient, options: dict[str, Any], host: str, port
     """
     import paramiko
 
+    from releaselib.hosts.eager import Eager
+
     name = host if port == SSH_PORT else f"[{host}]:{port}"  # as OpenSSH writes it
     kinds = [entry.key.get_name() for entry in hosts.of(name)]
 
@@ -162,7 +164,7 @@ def require(client: paramiko.SSHClient, options: dict[str, Any], host: str, port
             hosts.judge(name, key)
 
     def transport(*args: Any, **more: Any) -> paramiko.Transport:
-        made = paramiko.Transport(*args, **more)
+        made = Eager(*args, **more)
         security = made.get_security_options()
         security.key_types = sorted(security.key_types, key=lambda kind: not _signed_by(kind, kinds))
         return made
