@@ -19,6 +19,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from releaselib.config.stage import Stage
 from releaselib.errors import ConfigError
 from releaselib.hosts import hops, openssh, ssh_text, terminal
 from releaselib.hosts.connection import KEPT, TIMED_OUT, Distrusted, Remote, Unreachable
+from releaselib.hosts.eager import Eager
 from releaselib.hosts.fleet import CONNECTORS, EACH, connected
 from releaselib.hosts.here import Here
 from releaselib.hosts.ssh import DRAINED
@@ -599,6 +601,38 @@ def test_what_paramiko_has_to_say_is_told_by_our_errors_alone(machines: Machines
     words = "import logging, releaselib.hosts.hops; logging.getLogger('paramiko.transport').error('Traceback')"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert not done.stderr
+
+
+@only("paramiko")
+def test_a_proposal_does_not_wait_for_the_name_of_the_host(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine,) = machines(1)
+    monkeypatch.setattr(hops, "CONNECT_TRIES", 1)
+    with socket.create_server((machine.address, 0)) as silent, ThreadPoolExecutor(1) as pool:
+        machine.port = silent.getsockname()[1]
+        refusal = pool.submit(refused, machine, Unreachable)
+        heard, said = silent.accept()[0], b""
+        while b"kex-strict-c-v00@openssh.com" not in said:
+            said += heard.recv(4096) or pytest.fail("it gave up")
+        heard.close()
+        assert refusal.result()
+    assert said.startswith(b"SSH-2.0-")
+
+
+@only("paramiko")
+def test_a_login_does_not_wait_for_the_word_that_logins_are_taken(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Eager, "_parse_service_accept", lambda *_: None)
+    (machine,) = machines(1)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(works, machine).result(60)
+
+
+@only("paramiko")
+def test_one_key_after_the_other_is_shown(home: Path, machines: Machines) -> None:
+    key = make_key(home / ".ssh/id_rsa", "rsa")  # beside one that is no longer known where these hosts look
+    (home / ".ssh/id_ed25519.pub").write_text(key.with_suffix(".pub").read_text())
+    assert works(*machines(1))
 
 
 def test_a_host_that_refuses_the_connection_is_asked_again_and_then_told(

@@ -104,6 +104,7 @@ CONNECTING = {
         "scripts",
         "ssh",
         "hops",
+        "eager",
         "sessions",
         "openssh",
         "ssh_text",
