@@ -7,8 +7,9 @@ import sys
 
 def unpack(folder):
     """Write the files of standard input, {name: text or value, ...}, readable by their owner only, but for
-    {"text": ..., "mode": ...}, which has a mode of its own."""
-    for name, content in json.load(sys.stdin).items():
+    {"text": ..., "mode": ...}, which has a mode of its own. Returns them."""
+    given = json.load(sys.stdin)
+    for name, content in given.items():
         path = os.path.join(folder, name)
         mode, text = "0600", content if isinstance(content, str) else json.dumps(content)
         if isinstance(content, dict) and set(content) == {"text", "mode"}:
@@ -17,3 +18,4 @@ def unpack(folder):
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(path, int(mode, 8))
+    return given

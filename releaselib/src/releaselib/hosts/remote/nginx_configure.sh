@@ -9,16 +9,23 @@ mkdir -p "$confs" "$served" "$pages" "$nginx/acme" || no_room "$confs"
 new=$(mktemp -d "$nginx/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 trap 'exit 1' HUP INT TERM
-unpack_files "$new"
-
-if [ "$(cat "$new/health")" != '{}' ]; then
-    answers=$(run_python "$health_py" <"$new/health") || fail 78 "$answers"
-fi
 
 # A trial that a power cut ended is undone first.
 [ ! -L "$conf.tested" ] || mv -fT "$conf.tested" "$conf"
-if [ -n "$digest" ]; then
-    run_python "$nginx_lay_py" conf "$new" "$confs/$digest" || no_room "$confs"
+here=$(readlink "$conf") || true # what lies there already
+told=$digest
+digest=${digest:-${here##*/}}
+[ -n "$digest" ] || fail 80 "nothing was set up here yet"
+[ ! -L "$live" ] || adopt=
+entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
+set -- "$probe/-/config" "$digest" "$probe/-/ready" ready # what nginx answers that runs with it, and can read here
+if ! entered || [ "$here" != "confs/$digest" ]; then set --; fi
+had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" "$@") || {
+    [ $? -ne 78 ] || exit 78
+    no_room "$confs"
+}
+[ -z "$adopt" ] || link "slots/$adopt" "$live"
+if [ -n "$told" ]; then
     install -m 0644 "$new/nothing.html" "$pages/nothing.html"
     echo ready >"$nginx/ready"
     if [ "$nginx_of" = own ]; then
@@ -27,13 +34,6 @@ if [ -n "$digest" ]; then
         install -m 0644 "$new/nginx.conf" "$nginx/nginx.conf"
         boot_entry "$new"
     fi
-else # what lies there already
-    digest=$(readlink "$conf") || fail 80 "nothing was set up here yet"
-    digest=${digest##*/}
-fi
-if [ -n "$adopt" ] && [ ! -L "$live" ]; then
-    run_python "$nginx_lay_py" slots "$new" "$served" "$adopt" || no_room "$served"
-    link "slots/$adopt" "$live"
 fi
 
 loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
@@ -53,9 +53,8 @@ left() { # left SECONDS PID...
         done
     done
 }
-entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
 
-if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev/null; }; then
+if [ "$had" != loaded ]; then
     # nginx -t reads only what is in place: so the new one is, and the old one is kept until it has been taken.
     [ ! -L "$conf" ] || link "$(readlink "$conf")" "$conf.tested"
     [ ! -e "$entry" ] || cp -p "$entry" "$new/entry"
@@ -99,6 +98,6 @@ if ! { entered && [ "$(readlink "$conf")" = "confs/$digest" ] && loaded 0 2>/dev
     rm -f "$conf.tested"
     find "$confs" -mindepth 1 -maxdepth 1 ! -name "$digest" -exec rm -rf {} +
     rm -f "$old_upstream"
+    # Only now: a slot that nginx does not know yet would be nothing to switch to.
+    run_python "$nginx_lay_py" "$served" <"$new/slots" || no_room "$served"
 fi
-# Only now: a slot that nginx does not know yet would be nothing to switch to.
-run_python "$nginx_lay_py" slots "$new" "$served" || no_room "$served"
