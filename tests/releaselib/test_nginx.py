@@ -421,6 +421,19 @@ def test_a_proxy_that_does_not_see_every_process_prepares_nothing(live: Shop) ->
     assert (live.files(), live.seen().slots) == (before, known)
 
 
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_what_cannot_be_laid_down_on_a_proxy_is_told_with_its_place(live: Shop, reloaded: bool) -> None:
+    (live.folder / "slots/b/release").unlink()
+    in_the_way = live.folder / "slots/b/release.new"
+    in_the_way.mkdir()
+    with pytest.raises(CommandFailed) as caught:
+        live.learn("b", "2.0", *[live.elsewhere("b")] * reloaded)
+    assert caught.value.what == "local: its files cannot be written"
+    assert f"Is a directory: '{in_the_way}'" in caught.value.cause
+    assert f"cannot write to {live.folder}/" in caught.value.cause
+    assert live.version() == "1.0"
+
+
 def test_a_slot_that_was_not_made_ready_cannot_be_switched_to(live: Shop) -> None:
     live.known["c"] = live.slot("c", "3.0")
     with pytest.raises(CommandFailed) as caught:

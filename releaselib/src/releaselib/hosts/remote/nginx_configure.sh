@@ -21,8 +21,9 @@ entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
 set -- "$probe/-/config" "$digest" "$probe/-/ready" ready # what nginx answers that runs with it, and can read here
 if ! entered || [ "$here" != "confs/$digest" ]; then set --; fi
 had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" "$@") || {
-    [ $? -ne 78 ] || exit 78
-    no_room "$confs"
+    code=$?
+    [ $code -ne 70 ] || no_room "$confs"
+    exit $code
 }
 [ -z "$adopt" ] || link "slots/$adopt" "$live"
 if [ -n "$told" ]; then
