@@ -104,6 +104,33 @@ def test_the_last_event_is_written_and_with_it_the_lock_is_given_up(here: Fleet)
     assert read_journal(here, 9) == History((BEGAN, DONE))
 
 
+def test_a_sign_of_life_never_comes_behind_the_last_event(here: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    class Over(threading.Event):
+        """Answers the first who asks that it is not set, when it has been set meanwhile."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if asked.is_set():
+                return super().wait(timeout)
+            asked.set()
+            ended.wait()
+            return False
+
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: failed.append(told.exc_value))
+    monkeypatch.setattr(held, "PULSE", 0.001)
+    with hold(here) as lock:
+        lock._over = Over()
+        asked.wait()
+        lock.close(DONE)
+        ended.set()
+        for one in threading.enumerate():
+            if "_live" in one.name:
+                one.join()
+    assert failed == []
+
+
 def test_a_last_event_that_is_not_written_is_told(here: Fleet) -> None:
     journal = Path(here.stage.paths.journal)
     with hold(here) as lock:

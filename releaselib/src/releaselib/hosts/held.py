@@ -77,22 +77,23 @@ class Lock:
             raise told(host, why)
 
     def _say(self, host: Host, words: str) -> None:
-        with patience(lambda: f"{host.name}: what holds the lock there takes nothing"):
+        with patience(lambda: f"{host.name}: what holds the lock there takes nothing"), self._sending[host]:
             self._send(host, words)
 
     def _live(self, host: Host) -> None:
         """Send signs of life to a host; each has a thread, so that one that takes nothing costs no other one theirs."""
         while not self._over.wait(PULSE):
-            self._send(host, "pulse")
+            with self._sending[host]:
+                if not self._over.is_set():  # behind the last event nobody takes anything any more
+                    self._send(host, "pulse")
 
     def _send(self, host: Host, words: str) -> None:
-        with self._sending[host]:
-            try:
-                if host not in self._wrong:
-                    self._held[host].send(words)
-                    self._sent[host] += 1
-            except LOST as error:
-                self._wrong[host] = is_lost, str(error)
+        try:
+            if host not in self._wrong:
+                self._held[host].send(words)
+                self._sent[host] += 1
+        except LOST as error:
+            self._wrong[host] = is_lost, str(error)
 
     def _receive(self, host: Host, sent: int) -> None:
         """Hear the answers to so many lines; only whoever writes does, never a sign of life."""
