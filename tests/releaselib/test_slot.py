@@ -420,6 +420,34 @@ def test_a_process_that_supervisor_gives_up_makes_the_slot_unhealthy_though_the_
     assert "cannot open the queue" in error.cause or first
 
 
+def test_a_process_that_falls_later_is_seen_until_it_runs_again(where: Stage, remote: Remote, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    worker = f"[program:worker]\ncommand=sh -c 'test ! -e {broken} && exec sleep 1000'\nstartretries=0\n"
+    content = Shop(where, "3.4").content("b")
+    content["supervisord.conf"] += worker
+    slot.stage_release(remote, "b", content, uv(where.index))
+
+    def down() -> dict[str, str]:
+        return look(Fleet(where), where.app).app[where.app[0]].slots["b"].down
+
+    def control(*words: str) -> None:
+        supervisorctl = folder(where, "b") / "tools/bin/supervisorctl"
+        subprocess.run([supervisorctl, "-c", folder(where, "b") / "supervisord.conf", *words], check=False)
+
+    assert down() == {}
+    broken.touch()
+    control("restart", "worker")
+    wait_for(lambda: down() == {"worker": "FATAL Exited too quickly (process log may have details)"}, "its fall")
+    broken.unlink()
+    control("start", "worker")
+    wait_for(lambda: down() == {}, "its start")
+    supervisord = int((folder(where, "b") / "run/supervisord.pid").read_text())
+    os.kill(supervisord, signal.SIGSTOP)
+    told = down()
+    os.kill(supervisord, signal.SIGCONT)
+    assert told == {"supervisord": "no answer to getAllProcessInfo"}
+
+
 def all_with(words: str) -> list[int]:
     """Every process whose command has these words."""
     lines = {path: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}

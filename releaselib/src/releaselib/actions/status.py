@@ -8,7 +8,7 @@ from releaselib.config import Project
 from releaselib.config.stage import Stage
 from releaselib.decide.journal import Event
 from releaselib.decide.problems import problems
-from releaselib.decide.programs import astray
+from releaselib.decide.programs import astray, down
 from releaselib.decide.seen import UNSET, SlotSeen
 from releaselib.decide.slots import rollback_slot
 from releaselib.decide.view import View
@@ -129,6 +129,7 @@ def notes(view: View, stage: Stage) -> list[str]:
     if out := [name for name in out if name not in view.behind]:
         notes.append(f"left out, no visitor gets there: {', '.join(out)}: fab deploy --missing {this}")
     notes += [f"{words}: fab scheduler.move {this}" for words in astray(stage, view)]
+    notes += [f"{words}: fab host.logs {this} --slot {slot}" for slot, words in down(view)]
     served, names = view.served(view.live), {host.name for host in stage.app}
     if served and (gone := [name for name in served.hosts if name not in names]):
         notes.append(f"visitors get to hosts that are not in release.toml: {', '.join(gone)}: fab nginx.sync {this}")

@@ -37,6 +37,19 @@ def astray(stage: Stage, view: View) -> list[str]:
     return found
 
 
+def down(view: View) -> list[tuple[str, str]]:
+    """What supervisor has given up or tries again, as slot and words; what is the same on many hosts is said once."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for host, seen in view.app.items():
+        for slot, one in seen.slots.items():
+            for process, told in one.down.items():
+                found.setdefault((slot, process, told), []).append(host.name)
+    return [
+        (slot, f"{process} (slot {slot}) does not run on {', '.join(hosts)}: supervisor says {told}")
+        for (slot, process, told), hosts in found.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Places:
     """What is to run where: host -> names of processes; ``unknown`` are the programs that may run elsewhere still."""

@@ -15,13 +15,15 @@ UNSET = "-"
 class SlotSeen:
     """A slot on one host: what is in it, whether its supervisord runs, whether it became healthy.
 
-    ``live`` are the processes that are to run there and in no other slot.
+    ``live`` are the processes that are to run there and in no other slot; ``down`` is what its supervisor says of
+    those that it has given up or tries again.
     """
 
     release: Release | None
     running: bool
     healthy: bool
     live: tuple[str, ...] = ()
+    down: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class AppSeen:
     def of(cls, table: Mapping[str, Any]) -> "AppSeen":
         """The same from the form that `facts.py` prints."""
         slots = {
-            name: SlotSeen(release_of(one["release"]), one["running"], one["healthy"], tuple(one["live"]))
+            name: SlotSeen(release_of(one["release"]), one["running"], one["healthy"], tuple(one["live"]), one["down"])
             for name, one in table["slots"].items()
         }
         ports = tuple(Listener(**port) for port in table["ports"])

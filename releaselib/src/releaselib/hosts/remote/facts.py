@@ -15,6 +15,7 @@ import sys
 
 from common_certificate import certificate
 from common_http import get
+from common_rpc import states
 from common_sockets import listeners
 
 WANTED = json.loads(sys.argv[1])
@@ -86,7 +87,17 @@ def slot(name):
         release = None
     healthy = os.path.exists(os.path.join(folder, "healthy"))
     live = read(os.path.join(folder, "live")).split()
-    return {"pid": pid, "alive": alive, "release": release, "running": running, "healthy": healthy, "live": live}
+    found = {"pid": pid, "alive": alive, "release": release, "running": running, "healthy": healthy, "live": live}
+    return dict(found, down=down(os.path.join(folder, "run", "supervisor.sock")) if running else {})
+
+
+def down(supervisor):
+    """What a supervisor says of each process that it has given up or tries again, {process: words}."""
+    try:
+        told = states(supervisor)
+    except OSError as error:
+        return {"supervisord": str(error)}
+    return {name: ("%s %s" % one).strip() for name, one in told.items() if one[0] in ("BACKOFF", "FATAL")}
 
 
 def ports(slots):
