@@ -1,8 +1,7 @@
-"""The beginning of an ssh connection in two round trips less: what needs no answer is not said after one.
+"""An ssh connection in a round trip less: its login does not wait for the word that logins are taken.
 
-Paramiko waits for the server's name before it proposes ciphers, and for a word that logins are taken before it logs
-in. RFC 4253 lets a client propose at once (section 4.2), and RFC 4252 lets it ask without waiting (section 5); what
-an answer decides, such as the host's key, is still waited for. Nothing secret is said to a host that is not known.
+RFC 4252 lets a client ask without waiting for the answer to what it asked before (section 5); what an answer decides,
+such as the host's key, is still waited for, so that nothing secret is said to a host that is not known.
 
 Imported with the first connection, as Paramiko is.
 """
@@ -14,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from paramiko import Message, ServiceRequestingTransport, SSHException
+from paramiko import Message, PKey, ServiceRequestingTransport, SSHException
 from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 
@@ -23,7 +22,7 @@ LOGIN = "ssh-userauth"
 
 
 class Eager(ServiceRequestingTransport):  # type: ignore[misc]
-    """Paramiko's transport, whose first proposal goes with its name, and whose login with the question for logins.
+    """Paramiko's transport, which logs in together with the question for logins.
 
     Nothing that it sends waits for an acknowledgement (tcp(7), TCP_NODELAY): some systems take 0.04 seconds for one.
     """
@@ -32,31 +31,35 @@ class Eager(ServiceRequestingTransport):  # type: ignore[misc]
 
     def __init__(self, sock: Any, *args: Any, **more: Any) -> None:
         super().__init__(sock, *args, **more)
+        self._taken = threading.Event()
         if isinstance(sock, socket.socket):  # of a host behind another one it is a channel of that one's connection
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _check_banner(self) -> None:
-        self._send_kex_init()
-        super()._check_banner()
-
-    def _send_kex_init(self) -> None:
-        if self.local_kex_init is None:  # which it is again after each exchange
-            super()._send_kex_init()
+    def _parse_service_accept(self, m: Message) -> None:
+        super()._parse_service_accept(m)
+        self._taken.set()
 
     def ensure_session(self) -> None:
         """Ask for logins, without waiting for the answer."""
         if not self.active or not self.initial_kex_done:
             raise SSHException("No existing session")
         if self.auth_handler is None:
+            self.auth_handler = self.get_auth_handler()  # first: a greeting may come with the answer
             asked = Message()
             asked.add_byte(cMSG_SERVICE_REQUEST)
             asked.add_string(LOGIN)
             self._send_message(asked)
-            self.auth_handler = self.get_auth_handler()
 
     def get_auth_handler(self) -> AuthOnlyHandler:
         """What logs in."""
         return _Login(self)
+
+    def auth_publickey(self, username: str, key: PKey) -> Any:
+        """Log in with a key. An RSA key waits: how it may sign the server tells before that answer (RFC 8308, 2.4)."""
+        self.ensure_session()
+        while "rsa" in key.get_name() and self.active and not self._taken.wait(0.1):
+            pass
+        return super().auth_publickey(username, key)
 
 
 class _Login(AuthOnlyHandler):  # type: ignore[misc]

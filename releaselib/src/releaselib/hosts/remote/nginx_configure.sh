@@ -22,7 +22,7 @@ set -- "$probe/-/config" "$digest" "$probe/-/ready" ready # what nginx answers t
 if ! entered || [ "$here" != "confs/$digest" ]; then set --; fi
 had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" "$@") || {
     code=$?
-    [ $code -ne 70 ] || no_room "$confs"
+    [ $code -ne 70 ] || no_room "$nginx"
     exit $code
 }
 [ -z "$adopt" ] || link "slots/$adopt" "$live"

@@ -5,4 +5,7 @@ import sys
 
 from common_lay import lay_slots
 
-lay_slots(sys.argv[1], json.load(sys.stdin))
+try:
+    lay_slots(sys.argv[1], json.load(sys.stdin))
+except OSError as error:
+    sys.exit(str(error))
