@@ -76,6 +76,13 @@ MUTANTS = [
         "test_nginx.py::test_a_proxy_that_does_not_see_every_process_prepares_nothing",
     ),
     Mutant(
+        "a slot that nginx does not know yet is not laid down",
+        "hosts/remote/nginx_configure.py",
+        " if name == adopt",
+        "",
+        "test_nginx.py::test_a_slot_that_nginx_does_not_know_yet_is_not_laid_down",
+    ),
+    Mutant(
         "a site that nginx refuses leaves the old one in place",
         "hosts/remote/nginx_configure.sh",
         "trap undo EXIT",

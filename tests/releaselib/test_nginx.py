@@ -455,6 +455,13 @@ def test_a_site_that_nginx_refuses_leaves_the_old_one_byte_for_byte(live: Shop) 
     assert live.version() == "2.0", "what was known before can still be switched to"
 
 
+def test_a_slot_that_nginx_does_not_know_yet_is_not_laid_down(live: Shop) -> None:
+    (live.folder / "slots/b/b").unlink()
+    with pytest.raises(CommandFailed):
+        live.learn("b", "2.0", template=f"{TEMPLATE}\nno_such_directive on;\n")
+    assert not (live.folder / "slots/b/b").exists()
+
+
 def test_the_first_site_that_nginx_refuses_is_taken_away(shop: Shop) -> None:
     with pytest.raises(CommandFailed):
         shop.learn("a", "1.0", template=TEMPLATE + "garbage;\n")

@@ -1,7 +1,7 @@
 """An ssh connection in a round trip less: its login does not wait for the word that logins are taken.
 
-RFC 4252 lets a client ask without waiting for the answer to what it asked before (section 5); what an answer decides,
-such as the host's key, is still waited for, so that nothing secret is said to a host that is not known.
+A client has to wait for it only where the exchange of keys has not proved the host (RFC 4253, sections 7 and 10). All
+that Paramiko takes part in do, and the host's key is judged before anything of a login is said.
 
 Imported with the first connection, as Paramiko is.
 """
@@ -17,9 +17,6 @@ from paramiko import Message, PKey, ServiceRequestingTransport, SSHException
 from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 
-LOGIN = "ssh-userauth"
-"""The service that logs in (RFC 4252, section 4)."""
-
 
 class Eager(ServiceRequestingTransport):  # type: ignore[misc]
     """Paramiko's transport, which logs in together with the question for logins.
@@ -32,7 +29,7 @@ class Eager(ServiceRequestingTransport):  # type: ignore[misc]
     def __init__(self, sock: Any, *args: Any, **more: Any) -> None:
         super().__init__(sock, *args, **more)
         self._taken = threading.Event()
-        if isinstance(sock, socket.socket):  # of a host behind another one it is a channel of that one's connection
+        if isinstance(sock, socket.socket):  # not for a host behind another one, nor with a ProxyCommand
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _parse_service_accept(self, m: Message) -> None:
@@ -47,7 +44,7 @@ class Eager(ServiceRequestingTransport):  # type: ignore[misc]
             self.auth_handler = self.get_auth_handler()  # first: a greeting may come with the answer
             asked = Message()
             asked.add_byte(cMSG_SERVICE_REQUEST)
-            asked.add_string(LOGIN)
+            asked.add_string("ssh-userauth")
             self._send_message(asked)
 
     def get_auth_handler(self) -> AuthOnlyHandler:
@@ -63,9 +60,7 @@ class Eager(ServiceRequestingTransport):  # type: ignore[misc]
 
 
 class _Login(AuthOnlyHandler):  # type: ignore[misc]
-    def send_auth_request(
-        self, username: str, method: str, finish_message: Callable[[Message], None] = lambda _: None
-    ) -> Any:
+    def send_auth_request(self, username: str, method: str, finish_message: Callable[[Message], None]) -> Any:
         """Log in; what is still asked for then. Paramiko's own misses an answer that comes before it looks for one."""
         self.auth_method, self.username, self.auth_event = method, username, threading.Event()
         request = Message()
@@ -73,6 +68,5 @@ class _Login(AuthOnlyHandler):  # type: ignore[misc]
         for word in (username, "ssh-connection", method):
             request.add_string(word)
         finish_message(request)
-        with self.transport.lock:
-            self.transport._send_message(request)
+        self.transport._send_message(request)
         return self.wait_for_response(self.auth_event)

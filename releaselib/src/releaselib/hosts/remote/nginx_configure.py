@@ -1,8 +1,8 @@
 """nginx_configure.py NEW CONF SERVED ADOPT (URL EXPECTED)... < the input of nginx_configure.sh
 
-Unpacks it into NEW, asks for health, and lays the configuration down. When nginx has that loaded, which it tells at
-each URL, the slots are laid down too, and "loaded" is printed; of one to adopt that does not wait for it. Without URLs
-nothing is asked of nginx. The exit codes are those of hosts/scripts.py.
+Unpacks it into NEW, asks for health, and lays the configuration down, and the slot to ADOPT. When nginx has that
+loaded, which it tells at each URL, the other slots are laid down too, and "loaded" is printed. Without URLs nothing is
+asked of nginx. The exit codes are those of hosts/scripts.py.
 """
 
 import json

@@ -18,8 +18,10 @@ digest=${digest:-${here##*/}}
 [ -n "$digest" ] || fail 80 "nothing was set up here yet"
 [ ! -L "$live" ] || adopt=
 entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
-set -- "$probe/-/config" "$digest" "$probe/-/ready" ready # what nginx answers that runs with it, and can read here
-if ! entered || [ "$here" != "confs/$digest" ]; then set --; fi
+set --
+if entered && [ "$here" = "confs/$digest" ]; then # what nginx answers that runs with it, and can read here
+    set -- "$probe/-/config" "$digest" "$probe/-/ready" ready
+fi
 had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" "$@") || {
     code=$?
     [ $code -ne 70 ] || no_room "$nginx"
