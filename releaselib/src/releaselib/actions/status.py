@@ -104,7 +104,22 @@ def notes(view: View, stage: Stage) -> list[str]:
         notes.append(lock.frozen_by(stage, view.frozen).what)
     if view.split:
         notes.append(f"the proxies do not agree: fab switch {this} --slot SLOT puts all on one")
-    notes += [
+    notes += _of_proxies(view, this)
+    out = [host.name for host in view.left_out(stage.app) if view.behind or host not in view.lost]
+    if gone := [name for name in out if name in view.behind]:
+        notes.append(f"{view.version} does not run there: {', '.join(gone)}: fab deploy --missing {this}")
+    if out := [name for name in out if name not in view.behind]:
+        notes.append(f"left out, no visitor gets there: {', '.join(out)}: fab deploy --missing {this}")
+    notes += [f"{words}: fab scheduler.move {this}" for words in astray(stage, view)]
+    notes += [f"{words}: fab host.logs {this} --slot {slot}" for slot, words in down(view)]
+    served, names = view.served(view.live), {host.name for host in stage.app}
+    if served and (gone := [name for name in served.hosts if name not in names]):
+        notes.append(f"visitors get to hosts that are not in release.toml: {', '.join(gone)}: fab nginx.sync {this}")
+    return notes
+
+
+def _of_proxies(view: View, this: str) -> list[str]:
+    notes = [
         f"{host.name}: nginx {'does not run' if not seen.loaded else 'does not serve that'}: fab nginx.setup {this}"
         for host, seen in view.proxy.items()
         if view.live and not seen.works and seen.linked
@@ -123,16 +138,6 @@ def notes(view: View, stage: Stage) -> list[str]:
         f"slot {slot} has the canary's share of visitors: fab switch {this} --slot {slot}, or fab rollback {this}"
         for slot in sorted({seen.canary for seen in view.proxy.values()} - {""})
     ]
-    out = [host.name for host in view.left_out(stage.app) if view.behind or host not in view.lost]
-    if gone := [name for name in out if name in view.behind]:
-        notes.append(f"{view.version} does not run there: {', '.join(gone)}: fab deploy --missing {this}")
-    if out := [name for name in out if name not in view.behind]:
-        notes.append(f"left out, no visitor gets there: {', '.join(out)}: fab deploy --missing {this}")
-    notes += [f"{words}: fab scheduler.move {this}" for words in astray(stage, view)]
-    notes += [f"{words}: fab host.logs {this} --slot {slot}" for slot, words in down(view)]
-    served, names = view.served(view.live), {host.name for host in stage.app}
-    if served and (gone := [name for name in served.hosts if name not in names]):
-        notes.append(f"visitors get to hosts that are not in release.toml: {', '.join(gone)}: fab nginx.sync {this}")
     return notes
 
 
