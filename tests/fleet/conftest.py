@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import Fleet, Host, supported
+from rig import Fleet, Host, supported, wait_for
 from rig.visitors import Visitors
 from rig.world import World, bake, world
 
@@ -100,6 +100,8 @@ def shop(opened: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     opened.excused.clear()
     with Visitors([host.address for host in opened.proxy], kinds=CROWD, pause=0.1) as opened.visitors:
         yield opened
+        heard = opened.visitors.answers
+        wait_for(lambda: {one[1] for one in heard} == set(opened.visitors.addresses), "an answer through each proxy")
     opened.require_nobody_lost()
     assert all(host.is_on for host in opened.world.fleet.hosts.values())
     assert opened.is_free()

@@ -289,6 +289,7 @@ def test_a_slot_that_a_crash_cut_off_is_told_as_it_is(tmp_path: Path) -> None:
         "running": False,
         "healthy": False,
         "live": [],
+        "down": {},
     }
     assert found.pop("c") == {**nothing, "release": {"version": "1.0"}, "healthy": True}
     assert found == {"a": nothing, "b": nothing, "d": {**nothing, "pid": ""}}

@@ -52,7 +52,9 @@ def test_a_script_stops_at_its_first_error_and_at_a_name_that_is_not_set(stage: 
 
 
 def test_every_exit_code_of_a_script_has_a_meaning_and_none_is_left_over() -> None:
-    texts = [text(name) for name in SCRIPTS] + [text("slot_stage.py"), text("health.py")]
+    texts = [text(name) for name in SCRIPTS] + [
+        text(name) for name in ("slot_stage.py", "nginx_configure.py", "health.py")
+    ]
     used = {int(code) for one in texts for code in re.findall(r"(?:fail|exit)[ (](\d+)", one)}
     assert used - {0, 1, 3} == CODES.keys() - {TIMED_OUT}
 

@@ -445,6 +445,7 @@ def test_a_process_that_falls_later_is_seen_until_it_runs_again(where: Stage, re
     os.kill(supervisord, signal.SIGSTOP)
     told = down()
     os.kill(supervisord, signal.SIGCONT)
+    slot.act(remote, "remove", "b")
     assert told == {"supervisord": "no answer to getAllProcessInfo"}
 
 
