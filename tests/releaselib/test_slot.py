@@ -437,7 +437,8 @@ def test_a_process_that_falls_later_is_seen_until_it_runs_again(where: Stage, re
     assert down() == {}
     broken.touch()
     control("restart", "worker")
-    wait_for(lambda: down() == {"worker": "FATAL Exited too quickly (process log may have details)"}, "its fall")
+    why = "Exited too quickly (process log may have details)"
+    wait_for(lambda: down() == {"worker": f"supervisor says FATAL {why}"}, "its fall")
     broken.unlink()
     control("start", "worker")
     wait_for(lambda: down() == {}, "its start")
@@ -446,7 +447,7 @@ def test_a_process_that_falls_later_is_seen_until_it_runs_again(where: Stage, re
     told = down()
     os.kill(supervisord, signal.SIGCONT)
     slot.act(remote, "remove", "b")
-    assert told == {"supervisord": "no answer to getAllProcessInfo"}
+    assert told == {"supervisord": "does not answer: no answer to getAllProcessInfo"}
 
 
 def all_with(words: str) -> list[int]:

@@ -112,7 +112,8 @@ def test_a_status_tells_every_slot_of_every_host_and_what_to_look_at() -> None:
 def test_a_status_tells_once_what_fell_on_many_hosts() -> None:
     stage = real.stage(Path("/shop"), app=["app1", "app2", "app3"], proxy=["proxy1"])
     seen = real.seen({"a": real.release("1.0", 1), "b": None}, hosts=3, proxies=["a 1.0"])
-    fallen = {"app1": {"worker": "FATAL so"}, "app2": {"worker": "FATAL so", "mail": "BACKOFF then"}, "app3": {}}
+    so, then = "supervisor says FATAL so", "supervisor says BACKOFF then"
+    fallen = {"app1": {"worker": so}, "app2": {"worker": so, "mail": then}, "app3": {"supervisord": "does not answer"}}
     apps = {
         host: replace(one, slots=one.slots | {"a": replace(one.slots["a"], down=fallen[host.name])})
         for host, one in seen.app.items()
@@ -120,8 +121,9 @@ def test_a_status_tells_once_what_fell_on_many_hosts() -> None:
     told = as_text(described(stage, replace(seen, app=apps))).splitlines()
     logs = "fab host.logs --stage test --slot a"
     assert [line for line in told if line.startswith("look at: ")] == [
-        f"look at: worker (slot a) does not run on app1, app2: supervisor says FATAL so: {logs}",
-        f"look at: mail (slot a) does not run on app2: supervisor says BACKOFF then: {logs}",
+        f"look at: worker (slot a) on app1, app2: supervisor says FATAL so: {logs}",
+        f"look at: mail (slot a) on app2: supervisor says BACKOFF then: {logs}",
+        f"look at: supervisord (slot a) on app3: does not answer: {logs}",
     ]
 
 

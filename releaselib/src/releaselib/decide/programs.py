@@ -38,14 +38,14 @@ def astray(stage: Stage, view: View) -> list[str]:
 
 
 def down(view: View) -> list[tuple[str, str]]:
-    """What supervisor has given up or tries again, as slot and words; what is the same on many hosts is said once."""
+    """What does not run though it is to, as slot and words; what is the same on many hosts is said once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for host, seen in view.app.items():
         for slot, one in seen.slots.items():
             for process, told in one.down.items():
                 found.setdefault((slot, process, told), []).append(host.name)
     return [
-        (slot, f"{process} (slot {slot}) does not run on {', '.join(hosts)}: supervisor says {told}")
+        (slot, f"{process} (slot {slot}) on {', '.join(hosts)}: {told}")
         for (slot, process, told), hosts in found.items()
     ]
 

@@ -16,7 +16,7 @@ class SlotSeen:
     """A slot on one host: what is in it, whether its supervisord runs, whether it became healthy.
 
     ``live`` are the processes that are to run there and in no other slot; ``down`` is what its supervisor says of
-    those that it has given up or tries again.
+    those that it has given up or tries again, or that it does not answer.
     """
 
     release: Release | None

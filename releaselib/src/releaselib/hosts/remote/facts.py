@@ -96,8 +96,10 @@ def down(supervisor):
     try:
         told = states(supervisor)
     except OSError as error:
-        return {"supervisord": str(error)}
-    return {name: ("%s %s" % one).strip() for name, one in told.items() if one[0] in ("BACKOFF", "FATAL")}
+        return {"supervisord": "does not answer: %s" % error}
+    return {
+        name: ("supervisor says %s %s" % one).strip() for name, one in told.items() if one[0] in ("BACKOFF", "FATAL")
+    }
 
 
 def ports(slots):
