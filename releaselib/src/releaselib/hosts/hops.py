@@ -133,6 +133,5 @@ def _make_cheap(transport: paramiko.Transport) -> None:
     """Let its thread sleep while nothing happens, but notice when nothing is acknowledged any more."""
     transport.set_keepalive(KEEPALIVE)
     transport.sock.settimeout(IDLE)
-    # Of a host behind another one the socket is a channel of that one's connection.
-    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; see eager.py
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)

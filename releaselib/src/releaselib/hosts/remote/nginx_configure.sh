@@ -18,11 +18,10 @@ digest=${digest:-${here##*/}}
 [ -n "$digest" ] || fail 80 "nothing was set up here yet"
 [ ! -L "$live" ] || adopt=
 entered() { [ "$nginx_of" = own ] || grep -qsF "\"$conf/site.conf\"" "$entry"; }
-set --
-if entered && [ "$here" = "confs/$digest" ]; then # what nginx answers that runs with it, and can read here
-    set -- "$probe/-/config" "$digest" "$probe/-/ready" ready
-fi
-had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" "$@") || {
+in_place=no
+if entered && [ "$here" = "confs/$digest" ]; then in_place=yes; fi
+set -- "$probe/-/config" "$digest" "$probe/-/ready" ready # what it answers that runs with it, and whose workers can read
+had=$(run_python "$nginx_configure_py" "$new" "$confs/$digest" "$served" "$adopt" $in_place "$@") || {
     code=$?
     [ $code -ne 70 ] || no_room "$nginx"
     exit $code
@@ -39,9 +38,6 @@ if [ -n "$told" ]; then
     fi
 fi
 
-loaded() { # loaded SECONDS: whether nginx runs with this configuration, and its workers can read here
-    run_python "$nginx_ask_py" "$1" "$probe/-/config" "$digest" "$probe/-/ready" ready
-}
 workers() { pid=$(cat "$(nginx_pid)" 2>/dev/null) && cat "/proc/$pid/task/$pid/children" 2>/dev/null || true; }
 # Beside the new workers the old ones take requests for another 100 ms, or longer on a busy host; nginx tells when
 # one has stopped by the title of its process.
@@ -86,10 +82,10 @@ if [ "$had" != loaded ]; then
     done
     old=$(workers)
     start_nginx
-    loaded 10 || {
+    run_python "$nginx_ask_py" 10 "$@" || {
         log=/var/log/nginx/error.log
         [ "$nginx_of" = system ] || log=$nginx/error.log
-        if run_python "$nginx_ask_py" 0 "$probe/-/config" "$digest" 2>/dev/null; then taken=yes; fi
+        if run_python "$nginx_ask_py" 0 "$1" "$2" 2>/dev/null; then taken=yes; fi
         as_root tail -n 5 "$log" >&2 || true
         fail 77 "nginx did not take the new configuration; can its workers read $nginx?"
     }

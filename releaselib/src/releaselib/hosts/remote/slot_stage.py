@@ -14,6 +14,7 @@ import zlib
 
 from common_bytecode import link_bytecode
 from common_end import end
+from common_fail import fail
 from common_fetch import fetch
 from common_health import Health
 from common_install import Installer
@@ -182,12 +183,6 @@ def command(pid):
 def remove(*paths):
     """Remove what is there."""
     subprocess.call(("rm", "-rf", *paths))
-
-
-def fail(code, words):
-    """End with these words."""
-    print(words, file=sys.stderr)
-    sys.exit(code)
 
 
 try:
